@@ -1,0 +1,1 @@
+//! Tests against real servers, grouped by the promise they hold us to.
