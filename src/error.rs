@@ -77,7 +77,13 @@ pub struct Error {
 impl Error {
     /// Makes an error of a class from a message without a full stop.
     pub fn new(class: Class, message: impl Into<String>) -> Error {
-        Error { class, message: message.into(), sqlstate: None, connection_lost: false, mend: None }
+        Error {
+            class,
+            message: message.into(),
+            sqlstate: None,
+            connection_lost: false,
+            mend: None,
+        }
     }
 
     /// Makes an error of class [`Class::Failed`].
@@ -103,7 +109,9 @@ impl Error {
                 }
                 said
             }
-            None => error.source().map_or_else(|| error.to_string(), ToString::to_string),
+            None => error
+                .source()
+                .map_or_else(|| error.to_string(), ToString::to_string),
         };
         said = one_line(&said);
         if let Some(code) = &sqlstate {
@@ -138,7 +146,9 @@ fn is_connection_failure(error: &postgres::Error) -> bool {
             let code = code.code();
             code.starts_with("08") || matches!(code, "57P01" | "57P02" | "57P03")
         }
-        None => error.source().is_some_and(|source| source.is::<std::io::Error>()),
+        None => error
+            .source()
+            .is_some_and(|source| source.is::<std::io::Error>()),
     }
 }
 
@@ -165,7 +175,10 @@ mod tests {
     #[test]
     fn a_message_and_its_mend_are_one_line() {
         let error = Error::failed("could not read \"x\"").mend("grant SELECT on it");
-        assert_eq!(error.to_string(), "could not read \"x\"; grant SELECT on it");
+        assert_eq!(
+            error.to_string(),
+            "could not read \"x\"; grant SELECT on it"
+        );
     }
 
     #[test]

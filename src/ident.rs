@@ -16,7 +16,10 @@ pub struct QualifiedName {
 impl QualifiedName {
     /// Makes a name from its two raw (unquoted) parts.
     pub fn new(schema: impl Into<String>, name: impl Into<String>) -> QualifiedName {
-        QualifiedName { schema: schema.into(), name: name.into() }
+        QualifiedName {
+            schema: schema.into(),
+            name: name.into(),
+        }
     }
 }
 
@@ -53,7 +56,10 @@ mod tests {
 
     #[test]
     fn quotes_and_backslashes_are_doubled() {
-        assert_eq!(ident("Robert'); DROP \"x\""), "\"Robert'); DROP \"\"x\"\"\"");
+        assert_eq!(
+            ident("Robert'); DROP \"x\""),
+            "\"Robert'); DROP \"\"x\"\"\""
+        );
         assert_eq!(literal("it's"), "'it''s'");
         assert_eq!(literal("a\\b'"), "E'a\\\\b'''");
         assert_eq!(QualifiedName::new("a.b", "c").to_string(), "\"a.b\".\"c\"");

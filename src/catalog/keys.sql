@@ -1,0 +1,28 @@
+-- $1 oid[]: relations. One row per column of every unique index that can identify a row: valid, over
+-- plain NOT NULL columns, not partial. The best index of a relation comes first: the primary key,
+-- then the replica identity, then the fewest columns; a deferrable one only when there is no other
+-- (it is unique at every commit, so in every snapshot, which is all that identifying a row needs).
+SELECT i.indrelid,
+       ic.relname::text AS index_name,
+       i.indisprimary,
+       NOT i.indimmediate AS deferrable,
+       a.attname::text,
+       pg_catalog.format('OPERATOR(%I.%s)', opn.nspname, op.oprname) AS equals
+  FROM pg_catalog.pg_index i
+  JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
+  CROSS JOIN LATERAL pg_catalog.generate_series(0, i.indnkeyatts - 1) AS position
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[position]
+  JOIN pg_catalog.pg_opclass opc ON opc.oid = i.indclass[position]
+  JOIN pg_catalog.pg_amop ao ON ao.amopfamily = opc.opcfamily AND ao.amopstrategy = 3
+                            AND ao.amoplefttype = opc.opcintype AND ao.amoprighttype = opc.opcintype
+  JOIN pg_catalog.pg_operator op ON op.oid = ao.amopopr
+  JOIN pg_catalog.pg_namespace opn ON opn.oid = op.oprnamespace
+ WHERE i.indrelid = ANY ($1)
+   AND i.indisunique AND i.indisvalid AND i.indislive
+   AND i.indpred IS NULL AND i.indexprs IS NULL
+   AND NOT EXISTS (SELECT FROM pg_catalog.generate_series(0, i.indnkeyatts - 1) AS p
+                     JOIN pg_catalog.pg_attribute n
+                       ON n.attrelid = i.indrelid AND n.attnum = i.indkey[p]
+                    WHERE NOT n.attnotnull)
+ ORDER BY i.indrelid, i.indisprimary AND i.indimmediate DESC, i.indimmediate DESC,
+          i.indisreplident DESC, i.indnkeyatts, ic.relname, position

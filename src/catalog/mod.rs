@@ -1,0 +1,437 @@
+//! What a database contains, read into plain data: relations, columns, keys, foreign keys, sequences.
+//!
+//! A partitioned table stands for its partitions: rows are captured, applied and compared through
+//! the root, so that the two sides may be partitioned differently.
+
+mod compare;
+mod order;
+mod pattern;
+mod types;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+pub use compare::{Difference, compare};
+pub use order::{ForeignKeyOrder, order};
+pub use pattern::Selection;
+
+use crate::error::{Error, Result};
+use crate::ident::QualifiedName;
+use crate::session::Session;
+
+/// A relation's identity on its own server.
+pub type Oid = u32;
+
+/// A database as one transaction saw it.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    /// Which database this is.
+    pub database: Database,
+    /// Tables and partitioned tables (not their partitions), by name.
+    pub relations: Vec<Relation>,
+    /// Foreign tables and others that hold no rows of their own, by name.
+    pub foreign_tables: Vec<QualifiedName>,
+    /// Foreign keys between any two tables.
+    pub foreign_keys: Vec<ForeignKey>,
+    /// Sequences, by name.
+    pub sequences: Vec<Sequence>,
+}
+
+/// Facts about a database as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Database {
+    /// System identifier and oid, `7312345678901234567/16384`: the same only for the same database.
+    pub identity: String,
+    /// `pg_database.datname`.
+    pub name: String,
+    /// For example `UTF8`.
+    pub encoding: String,
+    /// `datcollate`.
+    pub collate: String,
+    /// `datctype`.
+    pub ctype: String,
+    /// True if our role is a superuser there.
+    pub superuser: bool,
+}
+
+/// A table, or a partitioned table with all its partitions.
+#[derive(Debug, Clone)]
+pub struct Relation {
+    /// Its oid on the server that the catalog was read from.
+    pub oid: Oid,
+    /// Schema and name.
+    pub name: QualifiedName,
+    /// True for a partitioned table.
+    pub partitioned: bool,
+    /// True for an unlogged table.
+    pub unlogged: bool,
+    /// Row-level security is forced even on the owner.
+    pub forced_row_security: bool,
+    /// The owning role.
+    pub owner: String,
+    /// True if our role is, or is a member of, the owner.
+    pub owned: bool,
+    /// Columns in the table's order, dropped ones left out.
+    pub columns: Vec<Column>,
+    /// What identifies a row; `None` if nothing does.
+    pub key: Option<Key>,
+    /// The partitions at all levels, by name; empty for an ordinary table.
+    pub partitions: Vec<Partition>,
+    /// Bytes of the heap and TOAST, partitions included.
+    pub bytes: i64,
+    /// 8 kB pages of the main fork; of an ordinary table only.
+    pub pages: i64,
+    /// The planner's estimate, partitions included.
+    pub rows: f64,
+}
+
+/// A partition below a root.
+#[derive(Debug, Clone)]
+pub struct Partition {
+    /// Its oid.
+    pub oid: Oid,
+    /// Schema and name.
+    pub name: QualifiedName,
+    /// True if it holds rows; false if it is partitioned itself.
+    pub leaf: bool,
+    /// True if it is a foreign table.
+    pub foreign: bool,
+    /// 8 kB pages of the main fork.
+    pub pages: i64,
+    /// Bytes of the heap and TOAST.
+    pub bytes: i64,
+}
+
+/// A column.
+#[derive(Debug, Clone)]
+pub struct Column {
+    /// Its name, raw.
+    pub name: String,
+    /// The type as `format_type` spells it under an empty search_path, ready for SQL.
+    pub type_name: String,
+    /// NOT NULL.
+    pub not_null: bool,
+    /// Computed from other columns (stored or virtual), so never written.
+    pub generated: bool,
+    /// `GENERATED … AS IDENTITY` of either kind.
+    pub identity: bool,
+    /// Its binary form means the same on every server.
+    pub binary_safe: bool,
+    /// Its text does not depend on settings of the session that prints it.
+    pub plain_text: bool,
+    /// The quoted collation, of a collatable type.
+    pub collation: Option<String>,
+}
+
+/// The columns that identify a row, of a unique index over NOT NULL columns.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// The index.
+    pub index: String,
+    /// True if it is the primary key.
+    pub primary: bool,
+    /// True if the constraint behind it is deferrable.
+    pub deferrable: bool,
+    /// Its columns in the index's order.
+    pub columns: Vec<KeyColumn>,
+}
+
+/// A column of a key.
+#[derive(Debug, Clone)]
+pub struct KeyColumn {
+    /// Its name, raw.
+    pub name: String,
+    /// As [`Column::type_name`].
+    pub type_name: String,
+    /// The equality of the index, `OPERATOR(pg_catalog.=)`: citext's is not found by `=` alone.
+    pub equals: String,
+    /// ` COLLATE …` for a collatable type, else nothing; put behind an expression of that type.
+    pub collate: String,
+    /// As [`Column::plain_text`].
+    pub plain_text: bool,
+}
+
+/// A foreign key.
+#[derive(Debug, Clone)]
+pub struct ForeignKey {
+    /// The constraint's name.
+    pub name: String,
+    /// The referencing table.
+    pub from: Oid,
+    /// The referenced table.
+    pub to: Oid,
+    /// DEFERRABLE.
+    pub deferrable: bool,
+    /// Checked for all rows.
+    pub validated: bool,
+}
+
+/// A sequence.
+#[derive(Debug, Clone)]
+pub struct Sequence {
+    /// Its oid.
+    pub oid: Oid,
+    /// Schema and name.
+    pub name: QualifiedName,
+    /// The relation that owns it, if any.
+    pub owner: Option<Oid>,
+}
+
+impl Relation {
+    /// Returns ` ONLY` for an ordinary table, whose inheritance children are relations of their own.
+    pub fn only(&self) -> &'static str {
+        if self.partitioned { "" } else { " ONLY" }
+    }
+
+    /// Returns the columns that are written: all but the generated ones.
+    pub fn written_columns(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().filter(|column| !column.generated)
+    }
+
+    /// Returns true if COPY may use its binary form: every written column's type is safe.
+    pub fn binary_safe(&self) -> bool {
+        self.written_columns().all(|column| column.binary_safe)
+    }
+
+    /// Returns the column of a name.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+}
+
+impl Catalog {
+    /// Reads the relations that the selection takes in. One consistent picture only if the session
+    /// is in a REPEATABLE READ transaction.
+    ///
+    /// # Errors
+    /// As the server says; a pattern that matches nothing.
+    pub fn read(session: &mut Session, selection: &Selection) -> Result<Catalog> {
+        let database = read_database(session)?;
+        let (mut relations, mut foreign_tables) = read_relations(session)?;
+        selection.apply(&mut relations, &mut foreign_tables)?;
+        read_columns(session, &mut relations)?;
+        read_keys(session, &mut relations)?;
+        let foreign_keys = read_foreign_keys(session)?;
+        let mut sequences = read_sequences(session)?;
+        let kept: BTreeSet<Oid> = relations.iter().map(|relation| relation.oid).collect();
+        sequences.retain(|sequence| match sequence.owner {
+            Some(owner) if !selection.takes_all() => {
+                kept.contains(&owner) || selection.takes_schema(&sequence.name.schema)
+            }
+            Some(_) => true,
+            None => selection.takes_schema(&sequence.name.schema),
+        });
+        Ok(Catalog {
+            database,
+            relations,
+            foreign_tables,
+            foreign_keys,
+            sequences,
+        })
+    }
+
+    /// Returns the relation of a name.
+    pub fn relation(&self, name: &QualifiedName) -> Option<&Relation> {
+        self.relations
+            .iter()
+            .find(|relation| &relation.name == name)
+    }
+
+    /// Returns the relation of an oid.
+    pub fn relation_by_oid(&self, oid: Oid) -> Option<&Relation> {
+        self.relations.iter().find(|relation| relation.oid == oid)
+    }
+}
+
+/// Reads which database a session is connected to.
+///
+/// # Errors
+/// As the server says.
+pub fn read_database(session: &mut Session) -> Result<Database> {
+    let row = session.query_one("identify the database", include_str!("server.sql"), &[])?;
+    Ok(Database {
+        identity: row.get(0),
+        name: row.get(1),
+        encoding: row.get(2),
+        collate: row.get(3),
+        ctype: row.get(4),
+        superuser: row.get(5),
+    })
+}
+
+/// Refuses a source and a destination that are one database, by whatever names they were reached.
+///
+/// # Errors
+/// They are the same.
+pub fn refuse_same_database(source: &Database, destination: &Database) -> Result<()> {
+    if source.identity != destination.identity {
+        return Ok(());
+    }
+    Err(Error::failed(format!(
+        "source and destination are the same database \"{}\" (system identifier and oid {})",
+        source.name, source.identity
+    ))
+    .mend("check --source and --dest"))
+}
+
+fn read_relations(session: &mut Session) -> Result<(Vec<Relation>, Vec<QualifiedName>)> {
+    let rows = session.query("list the relations", include_str!("relations.sql"), &[])?;
+    let mut relations = Vec::new();
+    let mut foreign_tables = Vec::new();
+    let mut partitions: HashMap<Oid, Vec<Partition>> = HashMap::new();
+    let mut partition_rows: HashMap<Oid, f64> = HashMap::new();
+    for row in rows {
+        let name = QualifiedName::new(row.get::<_, String>(1), row.get::<_, String>(2));
+        let kind: String = row.get(3);
+        if let Some(root) = row.get::<_, Option<Oid>>(5) {
+            partitions.entry(root).or_default().push(Partition {
+                oid: row.get(0),
+                name,
+                leaf: kind != "p",
+                foreign: kind == "f",
+                pages: row.get(9),
+                bytes: row.get(8),
+            });
+            if kind != "p" {
+                *partition_rows.entry(root).or_default() += row.get::<_, f64>(10);
+            }
+            continue;
+        }
+        if kind == "f" {
+            foreign_tables.push(name);
+            continue;
+        }
+        relations.push(Relation {
+            oid: row.get(0),
+            name,
+            partitioned: kind == "p",
+            unlogged: row.get::<_, String>(4) == "u",
+            forced_row_security: row.get::<_, bool>(6) && row.get::<_, bool>(7),
+            owner: row.get(11),
+            owned: row.get(12),
+            columns: Vec::new(),
+            key: None,
+            partitions: Vec::new(),
+            bytes: row.get(8),
+            pages: row.get(9),
+            rows: row.get(10),
+        });
+    }
+    for relation in relations.iter_mut().filter(|relation| relation.partitioned) {
+        relation.partitions = partitions.remove(&relation.oid).unwrap_or_default();
+        relation.bytes = relation
+            .partitions
+            .iter()
+            .map(|partition| partition.bytes)
+            .sum();
+        relation.rows = partition_rows.get(&relation.oid).copied().unwrap_or(0.0);
+    }
+    Ok((relations, foreign_tables))
+}
+
+fn oids(relations: &[Relation]) -> Vec<Oid> {
+    relations.iter().map(|relation| relation.oid).collect()
+}
+
+fn read_columns(session: &mut Session, relations: &mut [Relation]) -> Result<()> {
+    let rows = session.query(
+        "list the columns",
+        include_str!("columns.sql"),
+        &[&oids(relations)],
+    )?;
+    let used: BTreeSet<Oid> = rows.iter().map(|row| row.get(2)).collect();
+    let types = types::read(session, &used.into_iter().collect::<Vec<_>>())?;
+    let mut columns: BTreeMap<Oid, Vec<Column>> = BTreeMap::new();
+    for row in rows {
+        let type_oid: Oid = row.get(2);
+        columns.entry(row.get(0)).or_default().push(Column {
+            name: row.get(1),
+            type_name: row.get(3),
+            not_null: row.get(4),
+            generated: !row.get::<_, String>(5).is_empty(),
+            identity: !row.get::<_, String>(6).is_empty(),
+            binary_safe: types.binary_safe(type_oid),
+            plain_text: types.plain_text(type_oid),
+            collation: row.get(7),
+        });
+    }
+    for relation in relations {
+        relation.columns = columns.remove(&relation.oid).unwrap_or_default();
+    }
+    Ok(())
+}
+
+fn read_keys(session: &mut Session, relations: &mut [Relation]) -> Result<()> {
+    let rows = session.query(
+        "list the keys",
+        include_str!("keys.sql"),
+        &[&oids(relations)],
+    )?;
+    for relation in relations {
+        let mut key: Option<Key> = None;
+        for row in rows
+            .iter()
+            .filter(|row| row.get::<_, Oid>(0) == relation.oid)
+        {
+            let index: String = row.get(1);
+            let name: String = row.get(4);
+            let Some(column) = relation.column(&name) else {
+                continue;
+            };
+            let key_column = KeyColumn {
+                name,
+                type_name: column.type_name.clone(),
+                equals: row.get(5),
+                collate: column
+                    .collation
+                    .as_ref()
+                    .map_or_else(String::new, |collation| format!(" COLLATE {collation}")),
+                plain_text: column.plain_text,
+            };
+            match &mut key {
+                None => {
+                    key = Some(Key {
+                        index,
+                        primary: row.get(2),
+                        deferrable: row.get(3),
+                        columns: vec![key_column],
+                    });
+                }
+                // Rows of a worse index follow those of the best.
+                Some(best) if best.index == index => best.columns.push(key_column),
+                Some(_) => break,
+            }
+        }
+        relation.key = key;
+    }
+    Ok(())
+}
+
+fn read_foreign_keys(session: &mut Session) -> Result<Vec<ForeignKey>> {
+    let rows = session.query(
+        "list the foreign keys",
+        include_str!("foreign_keys.sql"),
+        &[],
+    )?;
+    Ok(rows
+        .iter()
+        .map(|row| ForeignKey {
+            name: row.get(0),
+            from: row.get(1),
+            to: row.get(2),
+            deferrable: row.get(3),
+            validated: row.get(4),
+        })
+        .collect())
+}
+
+fn read_sequences(session: &mut Session) -> Result<Vec<Sequence>> {
+    let rows = session.query("list the sequences", include_str!("sequences.sql"), &[])?;
+    Ok(rows
+        .iter()
+        .map(|row| Sequence {
+            oid: row.get(0),
+            name: QualifiedName::new(row.get::<_, String>(1), row.get::<_, String>(2)),
+            owner: row.get(3),
+        })
+        .collect())
+}

@@ -1,0 +1,136 @@
+//! The bookkeeping on the destination, in its schema `switchover`: which run may write, which tables
+//! are copied, which cycles are confirmed.
+
+use crate::error::{Error, Result};
+use crate::ident::{QualifiedName, literal};
+use crate::session::Session;
+
+/// What the destination's state row said when this run claimed it.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// A token that only this process has; what `switchover.hold()` asks for.
+    pub run: String,
+    /// The number of the last confirmed cycle; 0 before the first.
+    pub cycle: i64,
+    /// Every table has been copied.
+    pub copied: bool,
+    /// `copy --create-schema` created the tables.
+    pub schema_created: bool,
+    /// And has added keys, indexes and constraints since.
+    pub schema_finished: bool,
+}
+
+/// A table that `copy` has begun or finished.
+#[derive(Debug, Clone)]
+pub struct CopiedTable {
+    /// Schema and name, the same on both sides.
+    pub name: QualifiedName,
+    /// All rows are there.
+    pub finished: bool,
+}
+
+/// Creates what is missing of the bookkeeping and claims it for this process. Called under the
+/// source's advisory lock, so no other healthy run is at work; one that lost its source connection
+/// without noticing is shut out from here on.
+///
+/// # Errors
+/// The destination belongs to a switchover from another source; or as the server says.
+pub fn install_and_claim(session: &mut Session, source_identity: &str) -> Result<Claim> {
+    session.execute("create the bookkeeping", include_str!("install.sql"))?;
+    claim(session, source_identity)
+}
+
+/// Claims bookkeeping that exists.
+///
+/// # Errors
+/// It does not exist, or belongs to a switchover from another source.
+pub fn claim(session: &mut Session, source_identity: &str) -> Result<Claim> {
+    if !installed(session)? {
+        return Err(
+            Error::failed("the destination has no bookkeeping of a switchover")
+                .mend("run pg_switchover init first"),
+        );
+    }
+    let run = run_token(session)?;
+    let row = session.query_one(
+        "claim the bookkeeping",
+        include_str!("claim.sql"),
+        &[&run, &source_identity],
+    )?;
+    let owner: String = row.get(0);
+    if owner != source_identity {
+        return Err(Error::failed(format!(
+            "the destination belongs to a switchover from another source ({owner})"
+        ))
+        .mend("check --dest, or remove schema switchover there if that one was given up"));
+    }
+    Ok(Claim {
+        run,
+        cycle: row.get(1),
+        copied: row.get(2),
+        schema_created: row.get(3),
+        schema_finished: row.get(4),
+    })
+}
+
+/// Returns true if the bookkeeping exists.
+///
+/// # Errors
+/// As the server says.
+pub fn installed(session: &mut Session) -> Result<bool> {
+    let sql = "SELECT pg_catalog.to_regclass('switchover.confirmation') IS NOT NULL";
+    Ok(session
+        .query_one("look for the bookkeeping", sql, &[])?
+        .get(0))
+}
+
+/// Distinguishes this run from every other one.
+fn run_token(session: &mut Session) -> Result<String> {
+    let sql = "SELECT pg_catalog.gen_random_uuid()::text";
+    Ok(session.query_one("make a run token", sql, &[])?.get(0))
+}
+
+/// Returns the statement that fails unless `run` may still write; it goes before every commit.
+pub fn hold(run: &str) -> String {
+    format!("SELECT switchover.hold({});", literal(run))
+}
+
+/// Lists the tables that copy has begun, by name.
+///
+/// # Errors
+/// As the server says.
+pub fn copied_tables(session: &mut Session) -> Result<Vec<CopiedTable>> {
+    let sql = "SELECT schema_name, table_name, finished_at IS NOT NULL
+                 FROM switchover.copied ORDER BY 1, 2";
+    let rows = session.query("list the copied tables", sql, &[])?;
+    Ok(rows
+        .iter()
+        .map(|row| CopiedTable {
+            name: QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1)),
+            finished: row.get(2),
+        })
+        .collect())
+}
+
+/// Returns the statement that notes a table as begun, and forgets what an earlier attempt noted.
+pub fn begin_table(name: &QualifiedName) -> String {
+    format!(
+        "INSERT INTO switchover.copied (schema_name, table_name) VALUES ({}, {})
+         ON CONFLICT (schema_name, table_name) DO UPDATE
+         SET started_at = pg_catalog.clock_timestamp(), finished_at = NULL;",
+        literal(&name.schema),
+        literal(&name.name)
+    )
+}
+
+/// Returns the statement that confirms a table as copied: rows, bytes on the wire, source snapshot.
+pub fn finish_table(name: &QualifiedName, snapshot: &str, rows: u64, bytes: u64) -> String {
+    format!(
+        "UPDATE switchover.copied
+            SET finished_at = pg_catalog.clock_timestamp(), snapshot = {}, rows = {rows}, bytes = {bytes}
+          WHERE schema_name = {} AND table_name = {};",
+        literal(snapshot),
+        literal(&name.schema),
+        literal(&name.name)
+    )
+}
