@@ -11,6 +11,8 @@ const REGULAR_EXPRESSION: &str = "[](){}|+^\\";
 /// Which relations a command is about.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
+    /// A pattern of `-n` or `-t` that matches nothing is an error, for it may be a typo.
+    strict: bool,
     schemas: Vec<Pattern>,
     exclude_schemas: Vec<Pattern>,
     tables: Vec<Pattern>,
@@ -50,10 +52,49 @@ impl Selection {
                 .collect::<Result<Vec<_>>>()
         };
         Ok(Selection {
+            strict: true,
             schemas: all("--schema", schemas, 1)?,
             exclude_schemas: all("--exclude-schema", exclude_schemas, 1)?,
             tables: all("--table", tables, 2)?,
             exclude_tables: all("--exclude-table", exclude_tables, 2)?,
+        })
+    }
+
+    /// Returns the patterns as the state row keeps them: option letter and pattern, `t=public.x*`.
+    pub fn to_stored(&self) -> Vec<String> {
+        let lists = [
+            ("n", &self.schemas),
+            ("N", &self.exclude_schemas),
+            ("t", &self.tables),
+            ("T", &self.exclude_tables),
+        ];
+        let stored = |(letter, patterns): (&str, &Vec<Pattern>)| {
+            patterns
+                .iter()
+                .map(|pattern| format!("{letter}={}", pattern.text))
+                .collect::<Vec<_>>()
+        };
+        lists.into_iter().flat_map(stored).collect()
+    }
+
+    /// Reads what [`Selection::to_stored`] wrote.
+    ///
+    /// # Errors
+    /// A pattern that cannot be read.
+    pub fn from_stored(stored: &[String]) -> Result<Selection> {
+        let list = |letter: char| -> Vec<String> {
+            let of = |text: &String| {
+                text.strip_prefix(letter)?
+                    .strip_prefix('=')
+                    .map(String::from)
+            };
+            stored.iter().filter_map(of).collect()
+        };
+        let selection = Selection::parse(&list('n'), &list('N'), &list('t'), &list('T'))?;
+        // What it matched once may have been dropped since, which is for the look at drift to say.
+        Ok(Selection {
+            strict: false,
+            ..selection
         })
     }
 
@@ -98,7 +139,7 @@ impl Selection {
         foreign_tables: &mut Vec<QualifiedName>,
     ) -> Result<()> {
         for (option, patterns) in [("--schema", &self.schemas), ("--table", &self.tables)] {
-            for pattern in patterns {
+            for pattern in patterns.iter().filter(|_| self.strict) {
                 let matched = relations.iter().any(|relation| match option {
                     "--schema" => matches(&pattern.name, &relation.name.schema),
                     _ => pattern.matches_table(&relation.name),

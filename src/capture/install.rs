@@ -1,0 +1,186 @@
+//! `init` on the source: the fixed objects first, then table by table, each in a transaction of its
+//! own that waits for that table's writers a bounded time. Run again, it completes what is missing.
+
+use std::collections::BTreeSet;
+
+use super::drift::Capture;
+use super::state::Phase;
+use super::{state, table};
+use crate::catalog::{Catalog, Oid, Relation, Selection};
+use crate::error::Result;
+use crate::ident::literal;
+use crate::lock::{self, Patience};
+use crate::session::Session;
+use crate::stop::Stop;
+
+/// Whose switchover it is.
+#[derive(Debug, Clone)]
+pub struct Parties<'a> {
+    /// The source's system identifier and database oid.
+    pub source_identity: &'a str,
+    /// The destination's.
+    pub destination_identity: &'a str,
+    /// Where the destination is, for the hint to refused writers.
+    pub destination_name: &'a str,
+    /// What is carried over.
+    pub selection: &'a Selection,
+}
+
+/// Creates the fixed objects and the state row, in one transaction.
+///
+/// # Errors
+/// As the server says; a role that may not create a schema, for one.
+pub fn install(session: &mut Session, parties: &Parties<'_>) -> Result<()> {
+    let stored: Vec<String> = parties
+        .selection
+        .to_stored()
+        .iter()
+        .map(|text| literal(text))
+        .collect();
+    let sql = format!(
+        "BEGIN;\n{}\nINSERT INTO switchover.state
+           (source_identity, destination_identity, destination_name, selection, initialized_at)
+         VALUES ({}, {}, {}, ARRAY[{}]::text[], pg_catalog.clock_timestamp())
+         ON CONFLICT (singleton) DO UPDATE SET destination_name = excluded.destination_name,
+                                               selection = excluded.selection;\nCOMMIT;",
+        include_str!("install.sql"),
+        literal(parties.source_identity),
+        literal(parties.destination_identity),
+        literal(parties.destination_name),
+        stored.join(", "),
+    );
+    let result = session.execute("create schema switchover", &sql);
+    if result.is_err() && !session.is_closed() {
+        session.execute("roll back", "ROLLBACK")?;
+    }
+    result
+}
+
+/// Returns the tables that have to be captured, or captured anew.
+pub fn wanting(capture: &Capture, catalog: &Catalog) -> Vec<Oid> {
+    let broken = capture.broken();
+    let renamed = |relation: &Relation| {
+        capture
+            .tables
+            .get(&relation.oid)
+            .is_none_or(|table| table.name != relation.name)
+    };
+    catalog
+        .relations
+        .iter()
+        .filter(|relation| broken.contains(&relation.oid) || renamed(relation))
+        .map(|relation| relation.oid)
+        .collect()
+}
+
+/// Puts functions and triggers on one table. CREATE TRIGGER waits for the table's running writers, so
+/// once it is granted every earlier change has been committed and will be seen by any later copy.
+///
+/// # Errors
+/// Class lock-not-obtained, naming who holds the table; or as the server says.
+pub fn capture_table(
+    session: &mut Session,
+    observer: &mut Session,
+    patience: Patience,
+    stop: &Stop,
+    relation: &Relation,
+    capture: &Capture,
+) -> Result<()> {
+    let name = &relation.name;
+    let mut sql = format!(
+        "LOCK TABLE{} {name} IN SHARE ROW EXCLUSIVE MODE;\n",
+        relation.only()
+    );
+    sql.push_str(&table::functions(relation));
+    if capture.tables.contains_key(&relation.oid) {
+        sql.push_str(&mend_triggers(relation, capture));
+    } else {
+        // A leftover of a drop that was interrupted would be in the way.
+        sql.push_str(&table::triggers(relation));
+    }
+    sql.push_str(&table::note_captured(relation));
+    lock::transaction(
+        session,
+        observer,
+        patience,
+        stop,
+        &format!("capture table {name}"),
+        &sql,
+    )
+}
+
+/// Makes the triggers of a table that was captured before as they have to be.
+fn mend_triggers(relation: &Relation, capture: &Capture) -> String {
+    let broken: Vec<_> = capture
+        .broken_triggers
+        .iter()
+        .filter(|trigger| trigger.oid == relation.oid)
+        .collect();
+    let mut sql = String::new();
+    let root = relation.name.to_string();
+    let mut clone_broken = false;
+    for trigger in broken {
+        let (member, name) = (&trigger.member, &trigger.trigger);
+        match trigger.enabled {
+            Some(_) => sql.push_str(&format!(
+                "ALTER TABLE ONLY {member} ENABLE ALWAYS TRIGGER {name};\n"
+            )),
+            None if name == table::TRUNCATE_TRIGGER => {
+                sql.push_str(&table::truncate_trigger(member, relation.oid));
+            }
+            // A clone cannot be made by itself, only with its parent.
+            None => clone_broken = true,
+        }
+    }
+    if clone_broken {
+        sql.push_str(&format!(
+            "DROP TRIGGER IF EXISTS {} ON {root};\n{}",
+            table::CAPTURE_TRIGGER,
+            table::capture_trigger(relation)
+        ));
+    }
+    sql
+}
+
+/// Forgets tables and sequences that are gone, and notes the sequences that are there.
+///
+/// # Errors
+/// As the server says.
+pub fn settle(session: &mut Session, capture: &Capture, catalog: &Catalog) -> Result<()> {
+    let mut sql = String::from("BEGIN;\n");
+    let now: BTreeSet<Oid> = catalog
+        .relations
+        .iter()
+        .map(|relation| relation.oid)
+        .collect();
+    for oid in capture.tables.keys().filter(|oid| !now.contains(oid)) {
+        sql.push_str(&format!(
+            "DELETE FROM switchover.captured WHERE table_id = {oid};
+             DELETE FROM switchover.change_log_1 WHERE table_id = {oid};
+             DELETE FROM switchover.change_log_2 WHERE table_id = {oid};\n"
+        ));
+    }
+    sql.push_str("DELETE FROM switchover.captured_sequence;\n");
+    for sequence in &catalog.sequences {
+        sql.push_str(&format!(
+            "INSERT INTO switchover.captured_sequence VALUES ({}, {}, {});\n",
+            sequence.oid,
+            literal(&sequence.name.schema),
+            literal(&sequence.name.name)
+        ));
+    }
+    sql.push_str("COMMIT;");
+    session.execute("note the sequences", &sql)
+}
+
+/// Sets the phase that follows from what is captured and copied.
+///
+/// # Errors
+/// As the server says.
+pub fn set_captured(session: &mut Session, anything_new: bool) -> Result<()> {
+    let now = state::read(session)?.map(|state| state.phase);
+    match now {
+        Some(Phase::Copied) if !anything_new => Ok(()),
+        _ => state::set_phase(session, Phase::Capturing),
+    }
+}

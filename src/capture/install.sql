@@ -1,0 +1,304 @@
+-- Everything that capture needs on the source except what belongs to one table. Safe to run again.
+--
+-- The trigger functions run as their owner, whatever the writer's role may see, so nothing in them is
+-- looked up through search_path: every object and every operator is named with its schema.
+
+CREATE SCHEMA IF NOT EXISTS switchover;
+REVOKE ALL ON SCHEMA switchover FROM PUBLIC;
+-- use_next_db() is for everyone, and calling it takes USAGE on its schema; nothing else in it is granted.
+GRANT USAGE ON SCHEMA switchover TO PUBLIC;
+
+CREATE TABLE IF NOT EXISTS switchover.state (
+    singleton            boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    phase                text NOT NULL DEFAULT 'idle'
+                         CHECK (phase IN ('idle', 'capturing', 'copied', 'switched')),
+    use_next_db          boolean NOT NULL DEFAULT false,    -- the pointer
+    source_identity      text NOT NULL,    -- system identifier and oid of this database
+    destination_identity text NOT NULL,    -- and of the one it moves to
+    destination_name     text NOT NULL,    -- host:port/dbname, for the hint to refused writers
+    selection            text[] NOT NULL,  -- the -n -N -t -T options of init
+    initialized_at       timestamptz,
+    copied_at            timestamptz,
+    verified_at          timestamptz,
+    switched_at          timestamptz
+);
+
+-- Which rows have changed since the last cycle: keys, never contents. Two tables take turns, so that the
+-- drained one can be truncated; no index, and no entry is ever updated. Entries become visible in commit
+-- order, which no id could follow: they are read, and deleted, in one snapshot.
+-- Autovacuum is off: it would stand in the way of the stop-the-world lock, and TRUNCATE does its work.
+CREATE TABLE IF NOT EXISTS switchover.change_log_1 (
+    table_id oid NOT NULL,
+    row_id   text               -- NULL: the whole table
+) WITH (autovacuum_enabled = false, toast.autovacuum_enabled = false);
+CREATE TABLE IF NOT EXISTS switchover.change_log_2 (
+    table_id oid NOT NULL,
+    row_id   text
+) WITH (autovacuum_enabled = false, toast.autovacuum_enabled = false);
+CREATE OR REPLACE VIEW switchover.change_log AS
+    SELECT table_id, row_id FROM switchover.change_log_1
+    UNION ALL
+    SELECT table_id, row_id FROM switchover.change_log_2;
+
+-- Two values that every writer must see as they are now, not as its snapshot has them. A sequence is
+-- read that way. turn: never called = change_log_1 is written, else change_log_2. fence: never called =
+-- no flip, else the transaction id of the flip, which counts only once that transaction has committed:
+-- setval cannot be rolled back, and a crash between it and the commit must leave the source in charge.
+CREATE SEQUENCE IF NOT EXISTS switchover.turn;
+CREATE SEQUENCE IF NOT EXISTS switchover.fence;
+
+-- A row that is updated to have something in the write-ahead log whose commit flushes all before it.
+CREATE TABLE IF NOT EXISTS switchover.heartbeat (
+    singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    beaten_at timestamptz NOT NULL
+) WITH (fillfactor = 10);
+INSERT INTO switchover.heartbeat (beaten_at) VALUES (pg_catalog.now()) ON CONFLICT DO NOTHING;
+
+-- One row per table whose triggers are in place.
+CREATE TABLE IF NOT EXISTS switchover.captured (
+    table_id    oid PRIMARY KEY,        -- the relation's oid
+    schema_name text NOT NULL,
+    table_name  text NOT NULL,
+    shape       text NOT NULL,          -- switchover.shape() when the triggers were made
+    captured_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+
+-- The sequences that are carried over.
+CREATE TABLE IF NOT EXISTS switchover.captured_sequence (
+    sequence_id   oid PRIMARY KEY,
+    schema_name   text NOT NULL,
+    sequence_name text NOT NULL
+);
+
+-- The columns of a relation as the functions made for it rely on them.
+CREATE OR REPLACE FUNCTION switchover.shape(relation oid) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', a.attname, a.atttypid, a.atttypmod,
+                                                      a.attgenerated),
+                                 ', ' ORDER BY a.attname)
+      FROM pg_catalog.pg_attribute a
+     WHERE a.attrelid OPERATOR(pg_catalog.=) relation
+       AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
+$$;
+
+-- True once the flip has committed, whatever the caller's snapshot shows. Callers hold ROW EXCLUSIVE on
+-- a change log, or ask for information only; with that lock held no flip can be under way.
+CREATE OR REPLACE FUNCTION switchover.flipped() RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    flip pg_catalog.int8 := pg_catalog.pg_sequence_last_value('switchover.fence'::pg_catalog.regclass);
+    outcome pg_catalog.text;
+BEGIN
+    IF flip IS NULL THEN
+        RETURN false;
+    END IF;
+    outcome := pg_catalog.pg_xact_status(flip::pg_catalog.text::pg_catalog.xid8);
+    IF outcome IS NULL THEN
+        -- So old that its outcome is no longer kept; then every snapshot that is still in use is
+        -- younger, and the pointer that the same transaction set can be read through it.
+        RETURN (SELECT s.use_next_db FROM switchover.state s);
+    END IF;
+    RETURN outcome OPERATOR(pg_catalog.=) 'committed';
+END
+$$;
+
+-- The fence: called by every capture trigger, after it has taken its lock, when the fence is set.
+CREATE OR REPLACE FUNCTION switchover.refuse_writes() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    IF switchover.flipped() THEN
+        RAISE EXCEPTION 'this database has been switched over and takes no more writes'
+            USING ERRCODE = '25006',
+                  HINT = (SELECT pg_catalog.concat('Connect to the new database: ', s.destination_name)
+                            FROM switchover.state s);
+    END IF;
+END
+$$;
+
+-- For applications: which database to use. The answer holds until the end of the transaction, because
+-- the flip waits for the lock that is taken here.
+CREATE OR REPLACE FUNCTION switchover.use_next_db() RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    IF pg_catalog.pg_sequence_last_value('switchover.turn'::pg_catalog.regclass) IS NULL THEN
+        LOCK TABLE switchover.change_log_1 IN ROW EXCLUSIVE MODE;
+    ELSE
+        LOCK TABLE switchover.change_log_2 IN ROW EXCLUSIVE MODE;
+    END IF;
+    RETURN switchover.flipped();
+END
+$$;
+
+-- TRUNCATE is no change of rows: it marks the whole table, of the root that the trigger's argument
+-- names, as changed.
+CREATE OR REPLACE FUNCTION switchover.capture_truncate() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    IF pg_catalog.pg_sequence_last_value('switchover.turn'::pg_catalog.regclass) IS NULL THEN
+        INSERT INTO switchover.change_log_1 (table_id) VALUES (TG_ARGV[0]::pg_catalog.oid);
+    ELSE
+        INSERT INTO switchover.change_log_2 (table_id) VALUES (TG_ARGV[0]::pg_catalog.oid);
+    END IF;
+    IF pg_catalog.pg_sequence_last_value('switchover.fence'::pg_catalog.regclass) IS NOT NULL THEN
+        PERFORM switchover.refuse_writes();
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+-- last_value and is_called of every captured sequence, as they are now.
+CREATE OR REPLACE FUNCTION switchover.read_sequences()
+RETURNS TABLE (id oid, last_value bigint, is_called boolean)
+LANGUAGE plpgsql AS $$
+DECLARE
+    sequence record;
+BEGIN
+    FOR sequence IN
+        SELECT s.sequence_id, s.schema_name, s.sequence_name,
+               pg_catalog.pg_sequence_last_value(s.sequence_id) AS called
+          FROM switchover.captured_sequence s
+          -- A sequence that was dropped since is reported by the look at what has drifted.
+          JOIN pg_catalog.pg_class c ON c.oid = s.sequence_id
+    LOOP
+        id := sequence.sequence_id;
+        IF sequence.called IS NOT NULL THEN
+            last_value := sequence.called;
+            is_called := true;
+        ELSE
+            -- Not called since its creation, RESTART or setval(…, false): only the relation tells.
+            EXECUTE pg_catalog.format('SELECT s.last_value, s.is_called FROM %s s',
+                                      sequence.sequence_id::pg_catalog.regclass)
+               INTO last_value, is_called;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+
+-- What one cycle has to carry over, in one round trip. Rows of the answer, by kind:
+--   position  first: write-ahead log position that covers everything the snapshot sees
+--             second: t if the log is flushed up to it
+--   snapshot  first: pg_current_snapshot(), second: bytes of both change logs
+--   table     id, first: number of entries, second: t if the whole table counts as changed
+--   row       id, first: key as a list of literals, second: row as a list of literals; without a second
+--             the row is gone, without a first it is one of a whole table
+--   sequence  id, first: last_value, second: is_called
+--   export    first: an exported snapshot; more has changed than max_rows and max_bytes let in, so the
+--             rows are not here (or not all) and have to be fetched table by table
+-- Called in a REPEATABLE READ transaction whose snapshot is taken by this very statement.
+CREATE OR REPLACE FUNCTION switchover.read_changes(max_rows bigint, max_bytes bigint, may_export boolean)
+RETURNS TABLE (kind text, id oid, first text, second text)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    changed record;
+    found record;
+    tables record;
+    rows_left bigint := max_rows;
+    bytes_left bigint := max_bytes;
+    too_much boolean := false;
+BEGIN
+    kind := 'position';
+    first := pg_catalog.pg_current_wal_insert_lsn();
+    second := pg_catalog.pg_current_wal_flush_lsn() >= first::pg_catalog.pg_lsn;
+    RETURN NEXT;
+    kind := 'snapshot';
+    first := pg_catalog.pg_current_snapshot();
+    second := pg_catalog.pg_relation_size('switchover.change_log_1'::pg_catalog.regclass)
+            + pg_catalog.pg_relation_size('switchover.change_log_2'::pg_catalog.regclass);
+    RETURN NEXT;
+
+    FOR changed IN
+        SELECT l.table_id, pg_catalog.count(*) AS entries,
+               pg_catalog.bool_or(l.row_id IS NULL) AS whole
+          FROM switchover.change_log l GROUP BY l.table_id ORDER BY l.table_id
+    LOOP
+        PERFORM switchover.refuse_drifted(changed.table_id);
+        kind := 'table'; id := changed.table_id; first := changed.entries; second := changed.whole;
+        RETURN NEXT;
+        too_much := too_much OR changed.entries > max_rows;
+    END LOOP;
+
+    IF NOT too_much THEN
+        FOR changed IN
+            SELECT l.table_id, pg_catalog.bool_or(l.row_id IS NULL) AS whole
+              FROM switchover.change_log l GROUP BY l.table_id ORDER BY l.table_id
+        LOOP
+            FOR found IN EXECUTE pg_catalog.format('SELECT r.key, r.contents FROM switchover.%I($1, $2) r',
+                                                   'read_' || changed.table_id)
+                            USING changed.whole, rows_left + 1
+            LOOP
+                rows_left := rows_left - 1;
+                bytes_left := bytes_left - pg_catalog.octet_length(pg_catalog.concat(found.key, found.contents));
+                too_much := rows_left < 0 OR bytes_left < 0;
+                EXIT WHEN too_much;
+                kind := 'row'; id := changed.table_id; first := found.key; second := found.contents;
+                RETURN NEXT;
+            END LOOP;
+            EXIT WHEN too_much;
+        END LOOP;
+    END IF;
+    IF too_much THEN
+        IF may_export THEN
+            -- Other sessions will read these tables later: locked now, they cannot be rewritten then.
+            FOR changed IN SELECT DISTINCT l.table_id FROM switchover.change_log l LOOP
+                EXECUTE pg_catalog.format('LOCK TABLE %s IN ACCESS SHARE MODE',
+                                          changed.table_id::pg_catalog.regclass);
+            END LOOP;
+        END IF;
+        kind := 'export'; id := NULL; second := NULL;
+        first := CASE WHEN may_export THEN pg_catalog.pg_export_snapshot() END;
+        RETURN NEXT;
+    END IF;
+
+    -- The tables are locked by now. One that was truncated or rewritten between the snapshot and the lock
+    -- looks empty to the snapshot, and its rows would be deleted on the destination.
+    FOR changed IN SELECT DISTINCT l.table_id FROM switchover.change_log l LOOP
+        PERFORM switchover.refuse_rewritten(changed.table_id);
+    END LOOP;
+
+    RETURN QUERY SELECT 'sequence'::text, s.id, s.last_value::text, s.is_called::text
+                   FROM switchover.read_sequences() s;
+END
+$$;
+
+-- Fails if a captured table is no longer what its functions were made for.
+CREATE OR REPLACE FUNCTION switchover.refuse_drifted(relation oid) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    known record;
+    shape text := switchover.shape(relation);
+BEGIN
+    SELECT pg_catalog.format('%I.%I', c.schema_name, c.table_name) AS name, c.shape AS shape
+      INTO known FROM switchover.captured c WHERE c.table_id = relation;
+    IF shape IS NULL THEN
+        RAISE EXCEPTION 'table % was dropped since init', COALESCE(known.name, relation::text)
+            USING ERRCODE = '55000';
+    ELSIF known.shape IS DISTINCT FROM shape THEN
+        RAISE EXCEPTION 'the columns of table % have changed since init', relation::regclass
+            USING ERRCODE = '55000';
+    END IF;
+END
+$$;
+
+-- Fails (SQLSTATE 40001: try again) if a table was rewritten since the snapshot was taken: its file
+-- then, through the snapshot, is not its file now.
+CREATE OR REPLACE FUNCTION switchover.refuse_rewritten(relation oid) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_catalog.pg_class c
+                WHERE c.relkind = 'r'
+                  AND (c.oid = relation
+                       OR c.oid IN (SELECT p.relid FROM pg_catalog.pg_partition_tree(relation) p))
+                  AND c.relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(c.oid))
+    THEN
+        RAISE EXCEPTION 'table % was rewritten or truncated a moment ago', relation::regclass
+            USING ERRCODE = '40001';
+    END IF;
+END
+$$;
+
+REVOKE ALL ON ALL TABLES IN SCHEMA switchover FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA switchover FROM PUBLIC;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA switchover FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION switchover.use_next_db() TO PUBLIC;

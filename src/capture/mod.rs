@@ -1,0 +1,14 @@
+//! What `init` puts on the source: a schema `switchover` with the state and the change log, and on
+//! every table the triggers that write the keys of changed rows into it.
+
+mod drift;
+mod install;
+mod remove;
+mod state;
+mod table;
+
+pub use drift::Capture;
+pub use install::{Parties, capture_table, install, set_captured, settle, wanting};
+pub use remove::remove;
+pub use state::{Phase, State, read as read_state, set_phase, set_verified};
+pub use table::{changed_keys, key_matches};

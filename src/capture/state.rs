@@ -1,0 +1,126 @@
+//! The one row that says how far a switchover is and which database is in charge.
+
+use crate::catalog::Selection;
+use crate::error::{Error, Result};
+use crate::ident::literal;
+use crate::session::Session;
+
+/// How far a switchover is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// `init` has begun, or `drop` has.
+    Idle,
+    /// Every table is captured; some are not copied yet.
+    Capturing,
+    /// Every table is on the destination.
+    Copied,
+    /// The destination is in charge.
+    Switched,
+}
+
+impl Phase {
+    /// Returns the word that the state row has.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Phase::Idle => "idle",
+            Phase::Capturing => "capturing",
+            Phase::Copied => "copied",
+            Phase::Switched => "switched",
+        }
+    }
+}
+
+/// The row `switchover.state` on the source.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// How far it is.
+    pub phase: Phase,
+    /// The pointer: true once the destination is in charge.
+    pub use_next_db: bool,
+    /// The destination's system identifier and database oid.
+    pub destination_identity: String,
+    /// Where the destination is, without user or password.
+    pub destination_name: String,
+    /// What `init` selected.
+    pub selection: Selection,
+    /// When the last `verify` passed since the copy, as text.
+    pub verified_at: Option<String>,
+    /// When the pointer was flipped, as text.
+    pub switched_at: Option<String>,
+}
+
+/// Reads the state; `None` where `init` has not run.
+///
+/// # Errors
+/// A schema `switchover` that is not this tool's; or as the server says.
+pub fn read(session: &mut Session) -> Result<Option<State>> {
+    if !present(session)? {
+        return Ok(None);
+    }
+    let sql = "SELECT phase, use_next_db, destination_identity, destination_name, selection,
+                      verified_at::text, switched_at::text FROM switchover.state";
+    let rows = session.query("read the state", sql, &[])?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    let phase = match row.get::<_, String>(0).as_str() {
+        "capturing" => Phase::Capturing,
+        "copied" => Phase::Copied,
+        "switched" => Phase::Switched,
+        _ => Phase::Idle,
+    };
+    let stored: Vec<String> = row.get(4);
+    Ok(Some(State {
+        phase,
+        use_next_db: row.get(1),
+        destination_identity: row.get(2),
+        destination_name: row.get(3),
+        selection: Selection::from_stored(&stored)?,
+        verified_at: row.get(5),
+        switched_at: row.get(6),
+    }))
+}
+
+/// Returns true if the source has our state table.
+fn present(session: &mut Session) -> Result<bool> {
+    let sql = "SELECT n.oid IS NOT NULL,
+                      EXISTS (SELECT FROM pg_catalog.pg_attribute a
+                               WHERE a.attrelid = pg_catalog.to_regclass('switchover.state')
+                                 AND a.attname = 'use_next_db' AND NOT a.attisdropped)
+                 FROM (SELECT pg_catalog.to_regnamespace('switchover')::oid) AS n (oid)";
+    let row = session.query_one("look for the state", sql, &[])?;
+    let (schema, ours): (bool, bool) = (row.get(0), row.get(1));
+    if schema && !ours {
+        return Err(Error::failed(
+            "schema \"switchover\" exists on the source, but holds no state of a switchover from here",
+        )
+        .mend("it may be left from a switchover to this database: drop that one, or the schema"));
+    }
+    Ok(ours)
+}
+
+/// Sets the phase.
+///
+/// # Errors
+/// As the server says.
+pub fn set_phase(session: &mut Session, phase: Phase) -> Result<()> {
+    let copied = match phase {
+        Phase::Copied => ", copied_at = pg_catalog.clock_timestamp(), verified_at = NULL",
+        Phase::Capturing => ", copied_at = NULL, verified_at = NULL",
+        _ => "",
+    };
+    let sql = format!(
+        "UPDATE switchover.state SET phase = {}{copied}",
+        literal(phase.as_str())
+    );
+    session.execute("note the phase", &sql)
+}
+
+/// Notes that a verify has passed.
+///
+/// # Errors
+/// As the server says.
+pub fn set_verified(session: &mut Session) -> Result<()> {
+    let sql = "UPDATE switchover.state SET verified_at = pg_catalog.clock_timestamp()";
+    session.execute("note the verification", sql)
+}

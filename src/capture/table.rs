@@ -1,0 +1,248 @@
+//! The SQL that captures one table: its trigger functions, its reading function, its triggers. Pure
+//! text, from the catalog's plain data.
+
+use crate::catalog::{Key, KeyColumn, Relation};
+use crate::ident::{ident, literal};
+
+/// The row trigger that notes keys.
+pub const CAPTURE_TRIGGER: &str = "pg_switchover_capture";
+/// The statement trigger that notes TRUNCATE.
+pub const TRUNCATE_TRIGGER: &str = "pg_switchover_truncate";
+
+/// `format()` takes no more than 100 arguments (`FUNC_MAX_ARGS`).
+const FORMAT_ARGUMENTS: usize = 90;
+
+/// Settings that would change the text of a key; the trigger function of a table whose key has such
+/// a type brings its own, the same that our sessions read it back with (session.sql).
+const CANONICAL_SETTINGS: &str = "SET DateStyle = 'ISO, YMD' SET IntervalStyle = 'postgres' \
+     SET TimeZone = 'UTC' SET extra_float_digits = 3 SET bytea_output = 'hex' SET lc_monetary = 'C'";
+
+/// Returns the statements that create (or replace) the functions of a table.
+pub fn functions(relation: &Relation) -> String {
+    let capture = format!("switchover.{}", ident(&format!("capture_{}", relation.oid)));
+    let read = format!("switchover.{}", ident(&format!("read_{}", relation.oid)));
+    let settings = match &relation.key {
+        Some(key) if key.columns.iter().any(|column| !column.plain_text) => CANONICAL_SETTINGS,
+        _ => "",
+    };
+    format!(
+        "CREATE OR REPLACE FUNCTION {capture}() RETURNS trigger
+         LANGUAGE plpgsql SECURITY DEFINER {settings} AS {};
+         REVOKE ALL ON FUNCTION {capture}() FROM PUBLIC;
+         CREATE OR REPLACE FUNCTION {read}(whole boolean, most bigint)
+         RETURNS TABLE (key text, contents text) LANGUAGE plpgsql AS {};
+         REVOKE ALL ON FUNCTION {read}(boolean, bigint) FROM PUBLIC;\n",
+        literal(&capture_body(relation)),
+        literal(&read_body(relation)),
+    )
+}
+
+/// Returns the statements that put the triggers on a table. A partitioned
+/// table's row trigger is cloned to every partition, also to those attached later; TRUNCATE triggers
+/// are not, so each partition gets its own.
+pub fn triggers(relation: &Relation) -> String {
+    let mut sql = capture_trigger(relation);
+    let tables = std::iter::once(&relation.name).chain(
+        relation
+            .partitions
+            .iter()
+            .filter(|part| !part.foreign)
+            .map(|part| &part.name),
+    );
+    for table in tables {
+        sql.push_str(&truncate_trigger(&table.to_string(), relation.oid));
+    }
+    sql
+}
+
+/// Returns the statements that put the row trigger on a table and, as clones, on its partitions.
+pub fn capture_trigger(relation: &Relation) -> String {
+    let name = &relation.name;
+    format!(
+        "CREATE TRIGGER {CAPTURE_TRIGGER} AFTER INSERT OR UPDATE OR DELETE ON {name}
+         FOR EACH ROW EXECUTE FUNCTION switchover.{}();
+         ALTER TABLE {name} ENABLE ALWAYS TRIGGER {CAPTURE_TRIGGER};\n",
+        ident(&format!("capture_{}", relation.oid)),
+    )
+}
+
+/// Returns the statements that put the TRUNCATE trigger on one table of the root `oid`.
+pub fn truncate_trigger(table: &str, oid: u32) -> String {
+    format!(
+        "CREATE TRIGGER {TRUNCATE_TRIGGER} AFTER TRUNCATE ON {table}
+         FOR EACH STATEMENT EXECUTE FUNCTION switchover.capture_truncate('{oid}');
+         ALTER TABLE ONLY {table} ENABLE ALWAYS TRIGGER {TRUNCATE_TRIGGER};\n"
+    )
+}
+
+/// Returns the statement that notes a table as captured in its present shape.
+pub fn note_captured(relation: &Relation) -> String {
+    format!(
+        "INSERT INTO switchover.captured (table_id, schema_name, table_name, shape)
+         VALUES ({oid}, {}, {}, switchover.shape({oid}))
+         ON CONFLICT (table_id) DO UPDATE SET schema_name = excluded.schema_name,
+             table_name = excluded.table_name, shape = excluded.shape,
+             captured_at = excluded.captured_at;\n",
+        literal(&relation.name.schema),
+        literal(&relation.name.name),
+        oid = relation.oid,
+    )
+}
+
+/// The trigger inserts into the log first, which is where a writer waits while a switch holds the
+/// lock, and looks at the fence after that: a writer that waited sees the flip it waited for.
+fn capture_body(relation: &Relation) -> String {
+    let insert = |id: &str| {
+        let oid = relation.oid;
+        format!(
+            "IF pg_catalog.pg_sequence_last_value('switchover.turn'::pg_catalog.regclass) IS NULL THEN
+        INSERT INTO switchover.change_log_1 (table_id, row_id) VALUES ({oid}, {id});
+    ELSE
+        INSERT INTO switchover.change_log_2 (table_id, row_id) VALUES ({oid}, {id});
+    END IF;"
+        )
+    };
+    let fence =
+        "IF pg_catalog.pg_sequence_last_value('switchover.fence'::pg_catalog.regclass) IS NOT NULL THEN
+        PERFORM switchover.refuse_writes();
+    END IF;
+    RETURN NULL;
+END";
+    let Some(key) = &relation.key else {
+        return format!("BEGIN\n    {}\n    {fence}", insert("NULL"));
+    };
+    format!(
+        "DECLARE
+    changed_id pg_catalog.text;
+    former_id pg_catalog.text;
+BEGIN
+    IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
+        changed_id := {old};
+    ELSE
+        changed_id := {new};
+    END IF;
+    {insert_changed}
+    IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
+        former_id := {old};
+        IF former_id OPERATOR(pg_catalog.<>) changed_id THEN
+            {insert_former}
+        END IF;
+    END IF;
+    {fence}",
+        old = row_id("OLD", key),
+        new = row_id("NEW", key),
+        insert_changed = insert("changed_id"),
+        insert_former = insert("former_id"),
+    )
+}
+
+/// The text that identifies a row in the log: the key column's, or that of an array of texts.
+fn row_id(record: &str, key: &Key) -> String {
+    let texts: Vec<String> = key
+        .columns
+        .iter()
+        .map(|column| format!("{record}.{}::pg_catalog.text", ident(&column.name)))
+        .collect();
+    match texts.as_slice() {
+        [one] => one.clone(),
+        several => format!("(ARRAY[{}])::pg_catalog.text", several.join(", ")),
+    }
+}
+
+/// Returns a query for the distinct changed keys of a table, as columns k1, k2, … of the key's own
+/// types. Distinct by those types' equality: the texts 1.0 and 1.00 are one numeric key.
+pub fn changed_keys(relation: &Relation, key: &Key) -> String {
+    let columns: Vec<String> = key
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(index, column)| {
+            let text = match key.columns.len() {
+                1 => "l.row_id".to_string(),
+                _ => format!("(l.row_id::pg_catalog.text[])[{}]", index + 1),
+            };
+            format!(
+                "({text}::{}){} AS k{}",
+                column.type_name,
+                column.collate,
+                index + 1
+            )
+        })
+        .collect();
+    format!(
+        "SELECT DISTINCT {} FROM switchover.change_log l
+          WHERE l.table_id = {} AND l.row_id IS NOT NULL",
+        columns.join(", "),
+        relation.oid
+    )
+}
+
+/// Returns the condition that a row `t` has the key `k`.
+pub fn key_matches(key: &Key) -> String {
+    let same = |(index, column): (usize, &KeyColumn)| {
+        format!(
+            "t.{} {} k.k{}{}",
+            ident(&column.name),
+            column.equals,
+            index + 1,
+            column.collate
+        )
+    };
+    key.columns
+        .iter()
+        .enumerate()
+        .map(same)
+        .collect::<Vec<_>>()
+        .join(" AND ")
+}
+
+/// Returns an expression for a list of literals. `%L` prints a value with its type's output
+/// function; a cast to text would strip the blanks that a char(n) has stored.
+fn literals(expressions: &[String]) -> String {
+    let parts: Vec<String> = expressions
+        .chunks(FORMAT_ARGUMENTS)
+        .map(|chunk| {
+            let places = vec!["%L"; chunk.len()].join(",");
+            format!("pg_catalog.format('{places}', {})", chunk.join(", "))
+        })
+        .collect();
+    match parts.as_slice() {
+        [] => "''::pg_catalog.text".to_string(),
+        [one] => one.clone(),
+        several => format!("pg_catalog.concat_ws(',', {})", several.join(", ")),
+    }
+}
+
+fn read_body(relation: &Relation) -> String {
+    let written: Vec<String> = relation
+        .written_columns()
+        .map(|column| format!("t.{}", ident(&column.name)))
+        .collect();
+    let (name, only) = (&relation.name, relation.only());
+    let contents = literals(&written);
+    let everything = format!(
+        "RETURN QUERY SELECT NULL::pg_catalog.text, {contents} FROM{only} {name} t LIMIT most;"
+    );
+    let Some(key) = &relation.key else {
+        return format!("BEGIN\n    {everything}\nEND");
+    };
+    let keys: Vec<String> = (1..=key.columns.len())
+        .map(|index| format!("k.k{index}"))
+        .collect();
+    format!(
+        "BEGIN
+    IF whole THEN
+        {everything}
+    ELSE
+        RETURN QUERY
+        SELECT {}, CASE WHEN t.tableoid IS NOT NULL THEN {contents} END
+          FROM ({}) k
+          LEFT JOIN{only} {name} t ON {}
+         LIMIT most;
+    END IF;
+END",
+        literals(&keys),
+        changed_keys(relation, key),
+        key_matches(key),
+    )
+}

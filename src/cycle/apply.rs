@@ -1,0 +1,326 @@
+//! The applier: the only writer of the destination in a cycle. One transaction per cycle, which also
+//! confirms it, so that the destination always stands at exactly one snapshot of the source.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+
+use crossbeam_channel::Receiver;
+use postgres::error::SqlState;
+
+use super::fetch::{Piece, Stream};
+use super::read::{ChangedTable, Changes};
+use crate::catalog::Oid;
+use crate::destination::{self, Claim};
+use crate::error::{Error, Result, Side};
+use crate::ident::{QualifiedName, literal};
+use crate::plan::{Plans, TablePlan};
+use crate::sequences::{self, Values};
+use crate::session::{Canceller, Session, copy_error};
+
+/// Literals in one statement: enough that statements cost nothing beside them.
+const ROWS_PER_STATEMENT: usize = 1000;
+
+/// What a cycle did on the destination.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Changed keys; of large cycles the rows that were deleted by key.
+    pub keys: u64,
+    /// Rows that were written.
+    pub rows: u64,
+}
+
+/// What a confirmation says beside the counts.
+#[derive(Debug, Clone, Copy)]
+pub struct Confirmation {
+    /// The cycle's number.
+    pub cycle: i64,
+    /// It was read under the stop-the-world lock.
+    pub is_final: bool,
+    /// Milliseconds that reading took.
+    pub read_ms: f64,
+}
+
+/// The destination's session and what it knows.
+pub struct Applier {
+    session: Session,
+    claim: Claim,
+    known_sequences: Values,
+}
+
+impl Applier {
+    /// Takes over a session.
+    ///
+    /// # Errors
+    /// The role may not set session_replication_role; a sequence is missing.
+    pub fn new(mut session: Session, claim: Claim, names: &[QualifiedName]) -> Result<Applier> {
+        replica_role(&mut session)?;
+        // Keys are few beside the tables they are looked up in; without hash and merge joins a table
+        // whose statistics are old is not scanned for them. Large cycles allow both again.
+        session.execute(
+            "set up the applier",
+            "SET enable_hashjoin = off; SET enable_mergejoin = off;",
+        )?;
+        let known_sequences = sequences::read(&mut session, names)?;
+        Ok(Applier {
+            session,
+            claim,
+            known_sequences,
+        })
+    }
+
+    /// Returns the session, outside of a cycle.
+    pub fn session(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    /// Returns the number of the last confirmed cycle.
+    pub fn last_cycle(&self) -> i64 {
+        self.claim.cycle
+    }
+
+    /// Returns a handle that ends what the applier runs.
+    pub fn canceller(&self) -> Canceller {
+        self.session.canceller()
+    }
+
+    /// Returns true if there is nothing to write.
+    pub fn up_to_date(&self, changes: &Changes) -> bool {
+        changes.tables.is_empty() && self.sequences_to_set(changes).is_empty()
+    }
+
+    fn sequences_to_set(&self, changes: &Changes) -> Values {
+        sequences::changed(&changes.sequences, &self.known_sequences)
+    }
+
+    /// Returns the one message that applies a complete set of changes and commits, with what it does.
+    /// `settings` go behind BEGIN.
+    pub fn message(
+        &self,
+        plans: &Plans,
+        changes: &Changes,
+        confirmation: Confirmation,
+        settings: &str,
+    ) -> Result<(String, Applied)> {
+        let bytes: usize = changes
+            .rows
+            .iter()
+            .map(|row| {
+                row.key.as_ref().map_or(0, String::len)
+                    + row.contents.as_ref().map_or(0, String::len)
+                    + 8
+            })
+            .sum();
+        let mut sql = String::with_capacity(bytes + 4096);
+        let mut applied = Applied::default();
+        sql.push_str("BEGIN;\n");
+        sql.push_str(settings);
+        sql.push_str(&destination::hold(&self.claim.run));
+        let mut rows = changes.rows.as_slice();
+        for table in &changes.tables {
+            let plan = plan_of(plans, table.oid)?;
+            let count = rows.iter().take_while(|row| row.oid == table.oid).count();
+            let (own, rest) = rows.split_at(count);
+            rows = rest;
+            if table.whole {
+                sql.push_str(&plan.delete_all);
+                sql.push_str(";\n");
+            }
+            let keys: Vec<&str> = own.iter().filter_map(|row| row.key.as_deref()).collect();
+            for keys in keys.chunks(ROWS_PER_STATEMENT) {
+                sql.push_str(&plan.delete(keys));
+            }
+            let contents: Vec<&str> = own
+                .iter()
+                .filter_map(|row| row.contents.as_deref())
+                .collect();
+            for rows in contents.chunks(ROWS_PER_STATEMENT) {
+                sql.push_str(&plan.insert(rows));
+            }
+            applied.keys += keys.len() as u64;
+            applied.rows += contents.len() as u64;
+        }
+        if !rows.is_empty() {
+            return Err(Error::failed(
+                "rows of a table that is not listed as changed",
+            ));
+        }
+        self.push_end(&mut sql, changes, confirmation, applied);
+        Ok((sql, applied))
+    }
+
+    /// Sends a message made by [`Applier::message`]. On success the destination has durably committed.
+    ///
+    /// # Errors
+    /// As the server says; the transaction is rolled back, or, if the connection was lost, its outcome
+    /// does not matter: the source has forgotten nothing, and applying again changes nothing.
+    pub fn send(&mut self, message: &str, changes: &Changes, cycle: i64) -> Result<()> {
+        let result = self.session.execute("apply the changes", message);
+        self.settle(result, changes, cycle)
+    }
+
+    /// Applies the streams of a large cycle and commits; `before_commit` runs last before that.
+    ///
+    /// # Errors
+    /// A fetcher failed; a table cannot be written. The transaction is rolled back.
+    pub fn apply_streams(
+        &mut self,
+        plans: &Plans,
+        changes: &Changes,
+        confirmation: impl FnOnce() -> Confirmation,
+        streams: &Receiver<Stream>,
+        before_commit: impl FnOnce() -> Result<()>,
+    ) -> Result<Applied> {
+        let mut work = || -> Result<Applied> {
+            let begin = "BEGIN; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on;";
+            self.session.execute("begin a transaction", begin)?;
+            let mut applied = Applied::default();
+            let mut seen = BTreeSet::new();
+            for stream in streams {
+                let plan = plan_of(plans, stream.table.oid)?;
+                let one = apply_stream(&mut self.session, plan, &stream)?;
+                applied.keys += one.keys;
+                applied.rows += one.rows;
+                seen.insert(stream.table.oid);
+            }
+            // A stage that stopped early closes its channel; what is missing must not be confirmed.
+            if let Some(table) = changes
+                .tables
+                .iter()
+                .find(|table| !seen.contains(&table.oid))
+            {
+                let name = &plan_of(plans, table.oid)?.name;
+                return Err(Error::failed(format!("table {name} was not fetched")));
+            }
+            Ok(applied)
+        };
+        let result = work().and_then(|applied| {
+            before_commit()?;
+            let mut sql = destination::hold(&self.claim.run);
+            self.push_end(&mut sql, changes, confirmation(), applied);
+            self.session.execute("commit the changes", &sql)?;
+            Ok(applied)
+        });
+        let cycle = self.claim.cycle + 1;
+        let applied = *result.as_ref().unwrap_or(&Applied::default());
+        self.settle(result.map(|_| ()), changes, cycle)?;
+        Ok(applied)
+    }
+
+    fn push_end(
+        &self,
+        sql: &mut String,
+        changes: &Changes,
+        confirmation: Confirmation,
+        applied: Applied,
+    ) {
+        sql.push_str(&sequences::set(&self.sequences_to_set(changes)));
+        let Confirmation {
+            cycle,
+            is_final,
+            read_ms,
+        } = confirmation;
+        sql.push_str(&format!(
+            "UPDATE switchover.state SET cycle = {cycle};
+             INSERT INTO switchover.confirmation
+                    (cycle, final, snapshot, tables, keys, rows, read_ms, started_at)
+             VALUES ({cycle}, {is_final}, {}, {}, {}, {}, {read_ms:.3}, pg_catalog.now());
+             DELETE FROM switchover.confirmation WHERE cycle <= {cycle} - 1000;
+             COMMIT;",
+            literal(&changes.snapshot),
+            changes.tables.len(),
+            applied.keys,
+            applied.rows,
+        ));
+    }
+
+    fn settle(&mut self, result: Result<()>, changes: &Changes, cycle: i64) -> Result<()> {
+        match result {
+            Ok(()) => {
+                self.claim.cycle = cycle;
+                self.known_sequences = changes.sequences.clone();
+                Ok(())
+            }
+            Err(error) => {
+                // setval is not rolled back, so what the sequences hold is unknown now.
+                self.known_sequences.clear();
+                if !self.session.is_closed() {
+                    self.session.execute("roll back", "ROLLBACK")?;
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Lets a session of the destination write without firing triggers or checking foreign keys, which the
+/// source has already done for every row.
+///
+/// # Errors
+/// The role may not; with what to grant.
+pub fn replica_role(session: &mut Session) -> Result<()> {
+    let sql = "SET session_replication_role = replica";
+    session.execute("set session_replication_role", sql).map_err(|error| {
+        match error.is(&SqlState::INSUFFICIENT_PRIVILEGE) {
+            true => error.mend(
+                "use a superuser, or GRANT SET ON PARAMETER session_replication_role to the role (PostgreSQL 15 and later)",
+            ),
+            false => error,
+        }
+    })
+}
+
+fn plan_of(plans: &Plans, oid: Oid) -> Result<&TablePlan> {
+    plans.get(&oid).ok_or_else(|| {
+        Error::failed(format!(
+            "the change log names a table with oid {oid} that is not captured"
+        ))
+        .mend("run init again")
+    })
+}
+
+fn apply_stream(session: &mut Session, plan: &TablePlan, stream: &Stream) -> Result<Applied> {
+    let ChangedTable { whole, .. } = stream.table;
+    let what = format!("write table {}", plan.name);
+    let mut applied = Applied::default();
+    if whole {
+        let end = stream.pieces.recv().map_err(|_| stopped(plan))?;
+        match end {
+            Piece::EndOfKeys => session.execute(&what, &plan.delete_all)?,
+            Piece::Failed(error) => return Err(error),
+            _ => return Err(stopped(plan)),
+        }
+    } else {
+        session.execute(&what, &plan.stage)?;
+        applied.keys = copy_pieces(session, &what, &plan.keys_in, plan, stream)?;
+        session.execute(&what, &plan.delete_staged)?;
+    }
+    applied.rows = copy_pieces(session, &what, &plan.rows_in, plan, stream)?;
+    Ok(applied)
+}
+
+/// Writes pieces until the end of their kind; returns the rows that COPY counted.
+fn copy_pieces(
+    session: &mut Session,
+    what: &str,
+    sql: &str,
+    plan: &TablePlan,
+    stream: &Stream,
+) -> Result<u64> {
+    let mut writer = session.copy_in(what, sql)?;
+    loop {
+        match stream.pieces.recv().map_err(|_| stopped(plan))? {
+            Piece::Keys(block) | Piece::Rows(block) => writer
+                .write_all(&block)
+                .map_err(|error| copy_error(Side::Destination, what, &error))?,
+            Piece::EndOfKeys | Piece::EndOfRows => break,
+            Piece::Failed(error) => return Err(error),
+        }
+    }
+    writer
+        .finish()
+        .map_err(|error| Error::from_postgres(Side::Destination, what, &error))
+}
+
+fn stopped(plan: &TablePlan) -> Error {
+    Error::failed(format!("reading table {} stopped", plan.name))
+}

@@ -1,0 +1,176 @@
+//! The fetchers: the rows of a large cycle, read table by table in parallel, each fetcher through its
+//! own connection on the reader's exported snapshot.
+//!
+//! What travels to the applier is bounded in bytes: blocks of [`BLOCK`] in channels of [`DEPTH`].
+
+use std::io::Read;
+use std::sync::Mutex;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::read::ChangedTable;
+use crate::error::{Error, Result, Side};
+use crate::plan::{Plans, TablePlan};
+use crate::session::{Canceller, Session, copy_error};
+
+/// Bytes of COPY data in one message: large enough that a message costs nothing beside its contents.
+const BLOCK: usize = 256 << 10;
+/// Blocks that may wait for the applier, per table under way.
+const DEPTH: usize = 4;
+
+/// A part of a table's stream, in this order: keys, their end, rows, their end.
+pub enum Piece {
+    /// COPY data of changed keys (text format).
+    Keys(Vec<u8>),
+    /// No more keys.
+    EndOfKeys,
+    /// COPY data of rows.
+    Rows(Vec<u8>),
+    /// No more rows.
+    EndOfRows,
+    /// The table could not be read.
+    Failed(Error),
+}
+
+/// A table under way to the applier.
+pub struct Stream {
+    /// Which table.
+    pub table: ChangedTable,
+    /// Its pieces; a channel that ends before [`Piece::EndOfRows`] means that the fetcher stopped.
+    pub pieces: Receiver<Piece>,
+}
+
+/// Connections for fetchers, and a rayon pool with one thread for each.
+pub struct Fetchers {
+    pool: rayon::ThreadPool,
+    sessions: Vec<Mutex<Session>>,
+}
+
+impl Fetchers {
+    /// Opens `jobs` connections beside `like`.
+    ///
+    /// # Errors
+    /// One of them cannot be opened; threads cannot be started.
+    pub fn open(like: &Session, jobs: usize) -> Result<Fetchers> {
+        let session = |number| like.another(&format!("fetch {number}")).map(Mutex::new);
+        let sessions = (1..=jobs).map(session).collect::<Result<Vec<_>>>()?;
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(jobs)
+            .thread_name(|number| format!("fetch {}", number + 1))
+            .build()
+            .map_err(|error| Error::failed(format!("could not start threads: {error}")))?;
+        Ok(Fetchers { pool, sessions })
+    }
+
+    /// Returns handles that end what the fetchers run.
+    pub fn cancellers(&self) -> Vec<Canceller> {
+        let canceller = |session: &Mutex<Session>| Some(session.lock().ok()?.canceller());
+        self.sessions.iter().filter_map(canceller).collect()
+    }
+
+    /// Reads the tables and sends each as a [`Stream`]; returns when all are sent, or the receiver is
+    /// gone. Streams reach the applier in the order they were begun and it takes them one by one, so
+    /// the oldest always moves and a full channel cannot stop them all.
+    pub fn fetch(
+        &self,
+        plans: &Plans,
+        tables: &[ChangedTable],
+        snapshot: &str,
+        streams: &Sender<Stream>,
+    ) {
+        self.pool.scope(|scope| {
+            for table in tables {
+                let streams = streams.clone();
+                scope.spawn(move |_| {
+                    let (pieces, receiver) = bounded(DEPTH);
+                    if streams
+                        .send(Stream {
+                            table: *table,
+                            pieces: receiver,
+                        })
+                        .is_err()
+                    {
+                        return;
+                    }
+                    // A send that fails means that the applier has stopped, and says why itself.
+                    if let Err(error) = self.fetch_one(plans, table, snapshot, &pieces) {
+                        let _ = pieces.send(Piece::Failed(error));
+                    }
+                });
+            }
+        });
+    }
+
+    fn fetch_one(
+        &self,
+        plans: &Plans,
+        table: &ChangedTable,
+        snapshot: &str,
+        pieces: &Sender<Piece>,
+    ) -> Result<()> {
+        let number = rayon::current_thread_index().unwrap_or(0);
+        let (Some(plan), Some(session)) = (plans.get(&table.oid), self.sessions.get(number)) else {
+            return Err(Error::failed(format!("no plan for table {}", table.oid)));
+        };
+        let Ok(mut session) = session.lock() else {
+            return Err(Error::failed("a fetcher has failed"));
+        };
+        session.execute(
+            "join the snapshot of the cycle",
+            &format!(
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {};",
+                crate::ident::literal(snapshot)
+            ),
+        )?;
+        let result = send_table(&mut session, plan, table.whole, pieces);
+        if !session.is_closed() {
+            session.execute("end the transaction", "ROLLBACK")?;
+        }
+        result
+    }
+}
+
+fn send_table(
+    session: &mut Session,
+    plan: &TablePlan,
+    whole: bool,
+    pieces: &Sender<Piece>,
+) -> Result<()> {
+    let what = format!("read table {}", plan.name);
+    if !whole && !send_copy(session, &what, &plan.keys_out, pieces, Piece::Keys)? {
+        return Ok(());
+    }
+    if pieces.send(Piece::EndOfKeys).is_err() {
+        return Ok(());
+    }
+    let rows = if whole { &plan.all_out } else { &plan.rows_out };
+    if send_copy(session, &what, rows, pieces, Piece::Rows)? {
+        let _ = pieces.send(Piece::EndOfRows);
+    }
+    Ok(())
+}
+
+/// Sends the output of a COPY in blocks; returns false if nobody takes them any more.
+fn send_copy(
+    session: &mut Session,
+    what: &str,
+    sql: &str,
+    pieces: &Sender<Piece>,
+    piece: impl Fn(Vec<u8>) -> Piece,
+) -> Result<bool> {
+    let mut reader = session.copy_out(what, sql)?;
+    loop {
+        let mut block = Vec::with_capacity(BLOCK);
+        let read = reader
+            .by_ref()
+            .take(BLOCK as u64)
+            .read_to_end(&mut block)
+            .map_err(|error| copy_error(Side::Source, what, &error))?;
+        if read == 0 {
+            return Ok(true);
+        }
+        if pieces.send(piece(block)).is_err() {
+            return Ok(false);
+        }
+    }
+}

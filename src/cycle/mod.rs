@@ -1,0 +1,233 @@
+//! A cycle: read which rows have changed, fetch them as they are now, apply them, confirm, forget.
+//!
+//! Small cycles, and the final one, are three messages: the reader's brings the rows as literals, the
+//! applier's writes and commits them, the reader's last one forgets the log entries (or flips the
+//! pointer). Large cycles go through fetchers and COPY; see `fetch`.
+
+mod apply;
+mod fetch;
+mod read;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::bounded;
+
+pub use apply::{Applied, Applier, Confirmation, replica_role};
+pub use fetch::Fetchers;
+pub use read::{Changes, Extent, Limits, Reader};
+
+use crate::catalog::Oid;
+use crate::destination::Claim;
+use crate::error::{Error, Result};
+use crate::ident::QualifiedName;
+use crate::lock;
+use crate::plan::Plans;
+use crate::session::Session;
+use crate::stop::Stop;
+
+/// Bytes of literals that one message may bring in an ordinary cycle.
+const MESSAGE_BYTES: u64 = 16 << 20;
+
+/// Attempts at a cycle that a rewritten table or a deadlock has spoilt.
+const ATTEMPTS: u32 = 5;
+
+/// What a cycle did and how long it took.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Report {
+    /// Its number; that of the cycle before if there was nothing to do.
+    pub cycle: i64,
+    /// Changed tables.
+    pub tables: u64,
+    /// Log entries read.
+    pub entries: u64,
+    /// What was written.
+    pub applied: Applied,
+    /// Reading (and locking, in the final cycle).
+    pub read: Duration,
+    /// Applying and committing on the destination.
+    pub apply: Duration,
+    /// All of it.
+    pub total: Duration,
+}
+
+/// Both ends of a cycle, kept open from one to the next.
+pub struct Cycles {
+    /// The source's end.
+    pub reader: Reader,
+    /// The destination's end.
+    pub applier: Applier,
+    fetchers: Option<Fetchers>,
+    plans: Plans,
+    jobs: usize,
+    max_pending: u64,
+}
+
+/// What [`Cycles::open`] needs to know.
+pub struct Setup {
+    /// The statements per table.
+    pub plans: Plans,
+    /// The captured sequences by oid.
+    pub sequences: BTreeMap<Oid, QualifiedName>,
+    /// Fetchers of a large cycle.
+    pub jobs: usize,
+    /// Rows that one message may bring.
+    pub max_pending: u64,
+    /// The unit of the time that a table locked by somebody else is waited for.
+    pub lock_timeout: Duration,
+}
+
+impl Cycles {
+    /// Takes over the two main sessions; `source` holds the advisory lock.
+    ///
+    /// # Errors
+    /// A further connection cannot be opened; the destination's role may not do its work.
+    pub fn open(
+        source: Session,
+        destination: Session,
+        claim: Claim,
+        setup: Setup,
+    ) -> Result<Cycles> {
+        let names: Vec<QualifiedName> = setup.sequences.values().cloned().collect();
+        Ok(Cycles {
+            applier: Applier::new(destination, claim, &names)?,
+            reader: Reader::new(source, setup.sequences, setup.lock_timeout)?,
+            fetchers: None,
+            plans: setup.plans,
+            jobs: setup.jobs,
+            max_pending: setup.max_pending,
+        })
+    }
+
+    /// Returns the statements per table.
+    pub fn plans(&self) -> &Plans {
+        &self.plans
+    }
+
+    /// Returns the rows that one message may bring.
+    pub fn max_pending(&self) -> u64 {
+        self.max_pending
+    }
+
+    /// Runs one cycle.
+    ///
+    /// # Errors
+    /// As either server says. Nothing is forgotten then; run it again.
+    pub fn run(&mut self, stop: &Stop) -> Result<Report> {
+        let report = self.run_open(stop)?;
+        self.reader.forget()?;
+        Ok(report)
+    }
+
+    /// Runs one cycle up to the destination's commit, and leaves the source's transaction, with the
+    /// very snapshot that the destination stands at now, open: for `verify`. [`Reader::forget`] ends it.
+    ///
+    /// # Errors
+    /// As [`Cycles::run`].
+    pub fn run_open(&mut self, stop: &Stop) -> Result<Report> {
+        let mut attempt = 1;
+        loop {
+            let result = self.attempt();
+            match result {
+                Err(error)
+                    if attempt < ATTEMPTS && lock::may_try_again(&error) && !stop.asked() =>
+                {
+                    log::debug!("cycle is tried again: {error}");
+                    attempt += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn attempt(&mut self) -> Result<Report> {
+        let started = Instant::now();
+        let limits = Limits {
+            rows: self.max_pending,
+            bytes: MESSAGE_BYTES,
+        };
+        let changes = self.reader.begin("", limits, true, "")?;
+        let read = started.elapsed();
+        let result = self.apply(&changes, read);
+        if result.is_err() {
+            self.reader.roll_back();
+        }
+        let applied = result?;
+        Ok(Report {
+            cycle: self.applier.last_cycle(),
+            tables: changes.tables.len() as u64,
+            entries: changes.entries(),
+            applied,
+            read,
+            apply: started.elapsed() - read,
+            total: started.elapsed(),
+        })
+    }
+
+    fn apply(&mut self, changes: &Changes, read: Duration) -> Result<Applied> {
+        if self.applier.up_to_date(changes) {
+            return Ok(Applied::default());
+        }
+        let cycle = self.applier.last_cycle() + 1;
+        let confirmation = Confirmation {
+            cycle,
+            is_final: false,
+            read_ms: read.as_secs_f64() * 1000.0,
+        };
+        match &changes.extent {
+            Extent::Complete => {
+                let (message, applied) =
+                    self.applier
+                        .message(&self.plans, changes, confirmation, "")?;
+                self.reader.make_durable(changes)?;
+                self.applier.send(&message, changes, cycle)?;
+                Ok(applied)
+            }
+            Extent::Exported(snapshot) => self.apply_large(changes, snapshot, confirmation),
+            Extent::TooMuch => Err(Error::failed("more has changed than one message may bring")),
+        }
+    }
+
+    /// Fetchers and applier run side by side; the end of either ends the other: a fetcher's through its
+    /// stream, the applier's through closed channels and cancelled statements.
+    fn apply_large(
+        &mut self,
+        changes: &Changes,
+        snapshot: &str,
+        confirmation: Confirmation,
+    ) -> Result<Applied> {
+        if self.fetchers.is_none() {
+            self.fetchers = Some(Fetchers::open(self.reader.session(), self.jobs)?);
+        }
+        let Some(fetchers) = &self.fetchers else {
+            return Err(Error::failed("no fetchers"));
+        };
+        let cancellers = fetchers.cancellers();
+        let (streams, receiver) = bounded(self.jobs);
+        let (plans, applier, reader) = (&self.plans, &mut self.applier, &mut self.reader);
+        let result = std::thread::scope(|scope| {
+            let applying = scope.spawn(move || {
+                let durable = || reader.make_durable(changes);
+                let result =
+                    applier.apply_streams(plans, changes, || confirmation, &receiver, durable);
+                drop(receiver);
+                if result.is_err() {
+                    cancellers
+                        .iter()
+                        .for_each(crate::session::Canceller::cancel);
+                }
+                result
+            });
+            fetchers.fetch(plans, &changes.tables, snapshot, &streams);
+            drop(streams);
+            applying
+                .join()
+                .unwrap_or_else(|_| Err(Error::failed("the applier has failed")))
+        });
+        if result.is_err() {
+            // What was cancelled may have been anything; fresh connections know nothing of it.
+            self.fetchers = None;
+        }
+        result
+    }
+}

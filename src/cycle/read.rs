@@ -1,0 +1,332 @@
+//! The change reader: one REPEATABLE READ transaction on the source, whose snapshot a whole cycle uses.
+//! It is the only one that deletes log entries and flips the pointer, in that same transaction.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::catalog::Oid;
+use crate::error::{Error, Result};
+use crate::ident::QualifiedName;
+use crate::sequences::{Value, Values};
+use crate::session::{Session, text};
+
+/// How much one message may bring; more has to be fetched table by table.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Rows, and log entries of any one table.
+    pub rows: u64,
+    /// Bytes of literals.
+    pub bytes: u64,
+}
+
+/// A changed table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChangedTable {
+    /// Its oid on the source.
+    pub oid: Oid,
+    /// Log entries, an upper bound of the changed keys.
+    pub entries: u64,
+    /// All of its rows count as changed.
+    pub whole: bool,
+}
+
+/// One changed key, or one row of a table that changed as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedRow {
+    /// The table's oid on the source.
+    pub oid: Oid,
+    /// The key as a list of literals; `None` in a whole table.
+    pub key: Option<String>,
+    /// The row as a list of literals; `None` if it is gone.
+    pub contents: Option<String>,
+}
+
+/// Where the rows are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Extent {
+    /// Here, all of them.
+    Complete,
+    /// Too many: to be fetched through this exported snapshot.
+    Exported(String),
+    /// Too many, and no export was asked for.
+    TooMuch,
+}
+
+/// What the snapshot of one cycle shows.
+#[derive(Debug, Clone)]
+pub struct Changes {
+    /// `pg_current_snapshot()`.
+    pub snapshot: String,
+    /// A position in the write-ahead log that covers all that the snapshot sees.
+    pub position: String,
+    /// The log is flushed up to it, so a crash of the source cannot take back what we have read.
+    pub flushed: bool,
+    /// Size of both change logs, dead rows included.
+    pub log_bytes: u64,
+    /// By oid.
+    pub tables: Vec<ChangedTable>,
+    /// In the tables' order.
+    pub rows: Vec<ChangedRow>,
+    /// Whether `rows` is all.
+    pub extent: Extent,
+    /// Milliseconds from the arrival of the message until the stop-the-world lock was granted, as the
+    /// server's clock has it; `None` in ordinary cycles.
+    pub lock_ms: Option<f64>,
+    /// The sequences as they are.
+    pub sequences: Values,
+}
+
+impl Changes {
+    /// Returns the log entries that were read.
+    pub fn entries(&self) -> u64 {
+        self.tables.iter().map(|table| table.entries).sum()
+    }
+}
+
+/// The session that reads, and a second one that makes the source flush its log.
+pub struct Reader {
+    session: Session,
+    flusher: Session,
+    sequence_names: BTreeMap<Oid, QualifiedName>,
+    in_transaction: bool,
+}
+
+impl Reader {
+    /// Takes over the session that holds the advisory lock.
+    ///
+    /// # Errors
+    /// The second session cannot be opened.
+    pub fn new(
+        mut session: Session,
+        sequence_names: BTreeMap<Oid, QualifiedName>,
+        lock_timeout: Duration,
+    ) -> Result<Reader> {
+        let flusher = session.another("flush")?;
+        // Rows are found by key, through the key's index, however the tables' sizes change while the
+        // plans of our functions are kept. A table that somebody has locked is waited for a bounded
+        // time; nobody waits for us then.
+        session.execute(
+            "set up the change reader",
+            &format!(
+                "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;
+                 SET lock_timeout = {};",
+                lock_timeout.as_millis().max(1) * 10
+            ),
+        )?;
+        Ok(Reader {
+            session,
+            flusher,
+            sequence_names,
+            in_transaction: false,
+        })
+    }
+
+    /// Returns the session, outside of a cycle.
+    pub fn session(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    /// Returns the process id of the reading session's backend.
+    pub fn pid(&self) -> i32 {
+        self.session.pid()
+    }
+
+    /// Returns true if the log has any entry (one round trip).
+    ///
+    /// # Errors
+    /// As the server says.
+    pub fn anything_pending(&mut self) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT FROM switchover.change_log_1)
+                       OR EXISTS (SELECT FROM switchover.change_log_2)";
+        let rows = self.session.simple("look for changes", sql)?;
+        Ok(rows.first().is_some_and(|row| text(row, 0) == "t"))
+    }
+
+    /// Begins the transaction of a cycle and reads what it has to carry over: one message. `opening`
+    /// runs before the snapshot is taken, which is where the stop-the-world lock belongs, and
+    /// `closing` after all is read.
+    ///
+    /// # Errors
+    /// As the server says; the transaction is rolled back then.
+    pub fn begin(
+        &mut self,
+        opening: &str,
+        limits: Limits,
+        may_export: bool,
+        closing: &str,
+    ) -> Result<Changes> {
+        let sql = format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ; {opening}
+             SELECT kind, id, first, second FROM switchover.read_changes({}, {}, {may_export}); {closing}",
+            limits.rows, limits.bytes
+        );
+        self.in_transaction = true;
+        let result = self.session.simple("read the changes", &sql);
+        match result {
+            Ok(rows) => self.parse(&rows),
+            Err(error) => {
+                self.roll_back();
+                Err(explain(error))
+            }
+        }
+    }
+
+    fn parse(&self, rows: &[postgres::SimpleQueryRow]) -> Result<Changes> {
+        let mut changes = Changes {
+            snapshot: String::new(),
+            position: String::new(),
+            flushed: false,
+            log_bytes: 0,
+            tables: Vec::new(),
+            rows: Vec::new(),
+            extent: Extent::Complete,
+            lock_ms: None,
+            sequences: Values::new(),
+        };
+        for row in rows.iter().filter(|row| row.len() == 4) {
+            let oid = || text(row, 1).parse().unwrap_or(0);
+            let (first, second) = (text(row, 2), text(row, 3));
+            match text(row, 0) {
+                "position" => {
+                    changes.position = first.to_string();
+                    changes.flushed = is_true(second);
+                }
+                "snapshot" => {
+                    changes.snapshot = first.to_string();
+                    changes.log_bytes = second.parse().unwrap_or(0);
+                }
+                "table" => changes.tables.push(ChangedTable {
+                    oid: oid(),
+                    entries: first.parse().unwrap_or(0),
+                    whole: is_true(second),
+                }),
+                "row" => changes.rows.push(ChangedRow {
+                    oid: oid(),
+                    key: row.get(2).map(String::from),
+                    contents: row.get(3).map(String::from),
+                }),
+                "sequence" => {
+                    let Some(name) = self.sequence_names.get(&oid()) else {
+                        continue;
+                    };
+                    let last_value = first.parse().map_err(|_| broken_answer())?;
+                    let value = Value {
+                        last_value,
+                        is_called: is_true(second),
+                    };
+                    changes.sequences.insert(name.clone(), value);
+                }
+                // Twice in the final cycle: when the lock was granted, and when all was read.
+                "lock" if changes.lock_ms.is_none() => changes.lock_ms = first.parse().ok(),
+                "lock" => {}
+                "export" if row.get(2).is_some() => {
+                    changes.extent = Extent::Exported(first.to_string());
+                }
+                "export" => changes.extent = Extent::TooMuch,
+                _ => return Err(broken_answer()),
+            }
+        }
+        if changes.snapshot.is_empty() {
+            Err(broken_answer())
+        } else {
+            Ok(changes)
+        }
+    }
+
+    /// Makes sure that a crash of the source can take back nothing of what the snapshot showed. Where
+    /// writers use synchronous_commit = off, it may show rows that are not on disk yet; were they on
+    /// the destination and then forgotten here, their log entries with them, nobody would notice. A
+    /// commit of ours flushes all that was written before it.
+    ///
+    /// # Errors
+    /// As the server says.
+    pub fn make_durable(&mut self, changes: &Changes) -> Result<()> {
+        if changes.flushed {
+            return Ok(());
+        }
+        self.flusher.execute(
+            "flush the write-ahead log",
+            "UPDATE switchover.heartbeat SET beaten_at = pg_catalog.clock_timestamp()",
+        )
+    }
+
+    /// Deletes the entries that the cycle's snapshot sees, and commits. Only called once the
+    /// destination has committed the rows: entries that were forgotten first would be lost with it.
+    /// Entries written since are not visible to this snapshot, and stay.
+    ///
+    /// # Errors
+    /// As the server says; the entries are then still there, and the next cycle applies them again,
+    /// which changes nothing.
+    pub fn forget(&mut self) -> Result<()> {
+        let sql =
+            "DELETE FROM switchover.change_log_1; DELETE FROM switchover.change_log_2; COMMIT;";
+        self.finish("delete the log entries", sql)
+    }
+
+    /// Runs the last message of the transaction; it must end with COMMIT.
+    ///
+    /// # Errors
+    /// As the server says; the transaction is rolled back where the connection still stands.
+    pub fn finish(&mut self, what: &str, sql: &str) -> Result<()> {
+        let result = self.session.execute(what, sql);
+        match &result {
+            Ok(()) => self.in_transaction = false,
+            Err(_) => self.roll_back(),
+        }
+        result
+    }
+
+    /// Ends the transaction of a cycle without having changed anything.
+    pub fn roll_back(&mut self) {
+        if std::mem::take(&mut self.in_transaction) && !self.session.is_closed() {
+            if let Err(error) = self.session.execute("roll back", "ROLLBACK") {
+                log::debug!("{error}");
+            }
+        }
+    }
+
+    /// Lets the change logs take turns, after a cycle that found them large: the one that is not being
+    /// written is truncated once it is drained, and writers are sent there when theirs has grown, so
+    /// that no long-running reader can make them bloat. Best effort: TRUNCATE only with a lock that is to be had at once.
+    ///
+    /// # Errors
+    /// Only what says that the connection is unusable.
+    pub fn rotate(&mut self, log_bytes: u64) -> Result<()> {
+        const WORTH_IT: u64 = 4 << 20;
+        if log_bytes < WORTH_IT {
+            return Ok(());
+        }
+        let started = Instant::now();
+        let result = self
+            .session
+            .execute("rotate the change log", include_str!("rotate.sql"));
+        match result {
+            Ok(()) => log::debug!(
+                "rotated the change log in {} ms",
+                started.elapsed().as_millis()
+            ),
+            Err(error) if error.connection_lost => return Err(error),
+            Err(error) => log::debug!("{error}"),
+        }
+        Ok(())
+    }
+}
+
+fn is_true(text: &str) -> bool {
+    matches!(text, "t" | "true")
+}
+
+fn broken_answer() -> Error {
+    Error::failed("the source answered read_changes() in a form that is not understood")
+        .mend("its schema switchover may be from another version: run init again")
+}
+
+fn explain(error: Error) -> Error {
+    match error.sqlstate.as_ref().map(postgres::error::SqlState::code) {
+        // What refuse_drifted() raises, and what a column that is gone gives in a reading function.
+        Some("55000" | "42703" | "42P01" | "42883") => error.mend(
+            "make the same change on the destination, then run init and copy again; only the tables concerned are copied anew",
+        ),
+        _ => error,
+    }
+}

@@ -1,0 +1,43 @@
+//! One pg_switchover at a time: a session-level advisory lock on the source, held by the very session
+//! that later deletes log entries and flips the pointer. When that session is gone, so is the lock,
+//! and so is everything this process could have done to the source.
+
+use crate::error::{Class, Error, Result};
+use crate::session::Session;
+
+/// The only advisory lock that is used, on the source; the bytes of "pg_swtch". Locks of this kind
+/// belong to one database.
+pub const ADVISORY_LOCK: i64 = 0x7067_5f73_7774_6368;
+
+/// Takes the lock for the life of the session.
+///
+/// # Errors
+/// Class [`Class::AnotherAtWork`], naming who holds it.
+pub fn take(session: &mut Session) -> Result<()> {
+    let sql = "SELECT pg_catalog.pg_try_advisory_lock($1)";
+    let taken: bool = session
+        .query_one("take the advisory lock", sql, &[&ADVISORY_LOCK])?
+        .get(0);
+    if taken {
+        return Ok(());
+    }
+    let holder = holder(session)?.unwrap_or_else(|| "one that has just ended".to_string());
+    Err(Error::new(
+        Class::AnotherAtWork,
+        format!("another pg_switchover is at work on the source: {holder}"),
+    )
+    .mend("wait for it, or end it"))
+}
+
+/// Says who holds the lock, if anybody does.
+///
+/// # Errors
+/// As the server says.
+pub fn holder(session: &mut Session) -> Result<Option<String>> {
+    let rows = session.query(
+        "see who holds the advisory lock",
+        include_str!("guard_holder.sql"),
+        &[&ADVISORY_LOCK],
+    )?;
+    Ok(rows.first().map(|row| row.get(0)))
+}

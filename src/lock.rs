@@ -1,0 +1,215 @@
+//! Locks that live writers hold too: waited for a bounded time, tried again after a pause in which the
+//! writers pass, and whoever stands in the way is named.
+
+use std::fmt;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use postgres::error::SqlState;
+
+use crate::error::{Class, Error, Result};
+use crate::session::Session;
+use crate::stop::Stop;
+
+const BLOCKERS: &str = include_str!("lock_blockers.sql");
+
+/// The longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long, and how often, a lock is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// The longest that any writer may be held up: a writer that queues behind our request waits as
+    /// long as we do, and then for what we do with the lock.
+    pub timeout: Duration,
+    /// Attempts before giving up.
+    pub attempts: u32,
+}
+
+impl Patience {
+    /// Returns how long to wait for the lock, so that waiting and a short statement under it stay
+    /// within the time-out together.
+    pub fn waiting_ms(self) -> u128 {
+        let reserve = (self.timeout / 2).min(Duration::from_millis(100));
+        (self.timeout - reserve).as_millis().max(1)
+    }
+}
+
+/// A session, or a prepared transaction, that holds a lock we want.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocker {
+    /// The backend; 0 for a prepared transaction.
+    pub pid: i32,
+    /// The role.
+    pub user: String,
+    /// The application, or the prepared transaction's name.
+    pub application: String,
+    /// `active`, `idle in transaction`, `prepared`, …
+    pub state: String,
+    /// Seconds since its transaction began.
+    pub age_seconds: i64,
+    /// The start of its current or last statement.
+    pub query: String,
+}
+
+impl fmt::Display for Blocker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.pid == 0 {
+            return write!(
+                f,
+                "prepared transaction '{}' (user {}, {} s)",
+                self.application, self.user, self.age_seconds
+            );
+        }
+        write!(
+            f,
+            "pid {} (user {}, {}, {} s: {})",
+            self.pid, self.user, self.state, self.age_seconds, self.query
+        )
+    }
+}
+
+/// Names blockers in one line.
+pub fn describe(blockers: &[Blocker]) -> String {
+    match blockers {
+        [] => "nobody who could still be seen".to_string(),
+        some => some
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
+}
+
+/// Asks who keeps the backend `pid` waiting.
+///
+/// # Errors
+/// As the server says.
+pub fn blockers(observer: &mut Session, pid: i32) -> Result<Vec<Blocker>> {
+    let rows = observer.query("see who holds the lock", BLOCKERS, &[&pid])?;
+    Ok(rows
+        .iter()
+        .map(|row| Blocker {
+            pid: row.get(0),
+            user: row.get(1),
+            application: row.get(2),
+            state: row.get(3),
+            age_seconds: row.get(4),
+            query: row.get(5),
+        })
+        .collect())
+}
+
+/// Runs `work`, which waits for a lock in the backend `pid`; if it still waits at half of the time-out, a
+/// look through `observer` tells who is in its way, and ends them if asked to. The observer's round
+/// trips run beside the wait, never in it. The blockers seen come with either outcome.
+pub fn observed_by<T>(
+    pid: i32,
+    observer: &mut Session,
+    timeout: Duration,
+    terminate: bool,
+    work: impl FnOnce() -> T,
+) -> (T, Vec<Blocker>) {
+    let (finished, wait) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let watcher = scope.spawn(move || {
+            if !matches!(
+                wait.recv_timeout(timeout / 2),
+                Err(mpsc::RecvTimeoutError::Timeout)
+            ) {
+                return Vec::new();
+            }
+            let seen = blockers(observer, pid).unwrap_or_default();
+            if terminate {
+                end(observer, &seen);
+            }
+            seen
+        });
+        let result = work();
+        drop(finished);
+        (result, watcher.join().unwrap_or_default())
+    })
+}
+
+fn end(observer: &mut Session, blockers: &[Blocker]) {
+    for blocker in blockers.iter().filter(|blocker| blocker.pid != 0) {
+        log::warn!("ending {blocker}");
+        let sql = "SELECT pg_catalog.pg_terminate_backend($1)";
+        if let Err(error) = observer.query("end a session", sql, &[&blocker.pid]) {
+            log::warn!("{error}");
+        }
+    }
+}
+
+/// Returns true if an attempt failed because others were in the way, so that another one may succeed.
+pub fn may_try_again(error: &Error) -> bool {
+    [
+        SqlState::LOCK_NOT_AVAILABLE,
+        SqlState::QUERY_CANCELED,
+        SqlState::T_R_DEADLOCK_DETECTED,
+        SqlState::T_R_SERIALIZATION_FAILURE,
+    ]
+    .iter()
+    .any(|state| error.is(state))
+}
+
+/// Runs one transaction that needs a lock of writers, as often as patience allows. `sql` runs between
+/// BEGIN and COMMIT with the time-outs set; its first statement should be the one that waits.
+///
+/// # Errors
+/// Class [`Class::LockNotObtained`] with the blockers' names when the attempts are used up.
+pub fn transaction(
+    session: &mut Session,
+    observer: &mut Session,
+    patience: Patience,
+    stop: &Stop,
+    what: &str,
+    sql: &str,
+) -> Result<()> {
+    let waiting = patience.waiting_ms();
+    let message = format!(
+        "BEGIN; SET LOCAL lock_timeout = {waiting}; SET LOCAL statement_timeout = {waiting};\n{sql}\nCOMMIT;"
+    );
+    let mut pause = Duration::from_millis(100);
+    let mut attempt = 1;
+    loop {
+        stop.check()?;
+        let (result, seen) = observed_by(session.pid(), observer, patience.timeout, false, || {
+            session.execute(what, &message)
+        });
+        let error = match result {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        if !session.is_closed() {
+            session.execute("roll back", "ROLLBACK")?;
+        }
+        if !may_try_again(&error) {
+            return Err(error);
+        }
+        if attempt >= patience.attempts {
+            return Err(gave_up(what, patience, &seen));
+        }
+        log::info!(
+            "could not {what} yet: held up by {}; trying again",
+            describe(&seen)
+        );
+        attempt += 1;
+        stop.sleep(pause);
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Makes the error for a lock that was not obtained.
+pub fn gave_up(what: &str, patience: Patience, seen: &[Blocker]) -> Error {
+    Error::new(
+        Class::LockNotObtained,
+        format!(
+            "could not {what} on the source: no lock within {} ms in {} attempts, held by {}",
+            patience.timeout.as_millis(),
+            patience.attempts,
+            describe(seen)
+        ),
+    )
+    .mend("end these transactions, or raise --lock-timeout or --lock-attempts")
+}

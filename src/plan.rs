@@ -1,0 +1,187 @@
+//! How each table is carried over: the SQL, put together once from the catalogs of both sides.
+//!
+//! On the destination every changed key is deleted first and the current rows are inserted then. What
+//! stands at any instant is a subset of a state that was valid on the source, so no unique or exclusion
+//! constraint can fail, whatever values rows have exchanged; with `session_replication_role = replica`
+//! no foreign key acts and no user trigger fires.
+
+use std::collections::BTreeMap;
+
+use crate::capture::{changed_keys, key_matches};
+use crate::catalog::{Catalog, Key, Oid, Relation};
+use crate::error::{Error, Result};
+use crate::ident::{QualifiedName, ident, ident_list};
+
+/// The statements for one table.
+#[derive(Debug, Clone)]
+pub struct TablePlan {
+    /// Schema and name, the same on both sides.
+    pub name: QualifiedName,
+    /// On the source: `COPY … TO STDOUT` of the distinct changed keys; empty without a key.
+    pub keys_out: String,
+    /// On the source: `COPY … TO STDOUT` of the rows that have these keys now.
+    pub rows_out: String,
+    /// On the source: `COPY … TO STDOUT` of all rows.
+    pub all_out: String,
+    /// On the destination: makes the staging table for keys, if it is not there yet.
+    pub stage: String,
+    /// On the destination: `COPY … FROM STDIN` into the staging table.
+    pub keys_in: String,
+    /// On the destination: deletes the rows whose keys are staged.
+    pub delete_staged: String,
+    /// On the destination: deletes all rows. Not TRUNCATE, which readers with an older snapshot see.
+    pub delete_all: String,
+    /// On the destination: `COPY … FROM STDIN` into the table.
+    pub rows_in: String,
+    delete_head: String,
+    delete_tail: String,
+    insert_head: String,
+}
+
+/// Plans by the oid of the source's relation.
+pub type Plans = BTreeMap<Oid, TablePlan>;
+
+/// Makes the plans of all relations of the source.
+///
+/// # Errors
+/// A relation is missing on the destination.
+pub fn plan(source: &Catalog, destination: &Catalog) -> Result<Plans> {
+    let one = |relation: &Relation| {
+        let other = destination.relation(&relation.name).ok_or_else(|| {
+            Error::failed(format!(
+                "table {} is missing on the destination",
+                relation.name
+            ))
+            .mend("create it there")
+        })?;
+        Ok((relation.oid, TablePlan::new(relation, other)))
+    };
+    source.relations.iter().map(one).collect()
+}
+
+impl TablePlan {
+    fn new(source: &Relation, destination: &Relation) -> TablePlan {
+        let name = &source.name;
+        let format = match source.binary_safe() && destination.binary_safe() {
+            true => "(FORMAT binary)",
+            false => "(FORMAT text)",
+        };
+        let columns: Vec<&str> = source.written_columns().map(|c| c.name.as_str()).collect();
+        let listed = ident_list(columns.iter().copied());
+        let wanted: Vec<String> = columns.iter().map(|c| format!("t.{}", ident(c))).collect();
+        let wanted = wanted.join(", ");
+        let (here, there) = (source.only(), destination.only());
+        let mut plan = TablePlan {
+            name: name.clone(),
+            keys_out: String::new(),
+            rows_out: String::new(),
+            all_out: format!("COPY (SELECT {wanted} FROM{here} {name} t) TO STDOUT {format}"),
+            stage: String::new(),
+            keys_in: String::new(),
+            delete_staged: String::new(),
+            delete_all: format!("DELETE FROM{there} {name}"),
+            rows_in: format!("COPY {name} ({listed}) FROM STDIN {format}"),
+            delete_head: String::new(),
+            delete_tail: String::new(),
+            insert_head: format!("INSERT INTO {name} ({listed}) OVERRIDING SYSTEM VALUE VALUES "),
+        };
+        if let Some(key) = &source.key {
+            let theirs = destination_key(key, destination);
+            let stage = format!("pg_temp.{}", ident(&format!("keys_{}", source.oid)));
+            let keys = changed_keys(source, key);
+            plan.keys_out = format!("COPY ({keys}) TO STDOUT");
+            plan.rows_out = format!(
+                "COPY (SELECT {wanted} FROM ({keys}) k JOIN{here} {name} t ON {}) TO STDOUT {format}",
+                key_matches(key)
+            );
+            plan.stage = stage_table(&stage, &theirs);
+            plan.keys_in = format!("COPY {stage} FROM STDIN");
+            plan.delete_staged = format!(
+                "DELETE FROM{there} {name} t USING {stage} k WHERE {}",
+                key_matches(&theirs)
+            );
+            plan.delete_head = format!(
+                "DELETE FROM{there} {name} t USING (SELECT {} FROM (VALUES ",
+                typed_keys(&theirs)
+            );
+            plan.delete_tail = format!(
+                ") v ({})) k WHERE {}",
+                key_names("v", &theirs),
+                key_matches(&theirs)
+            );
+        }
+        plan
+    }
+
+    /// Returns the statement that deletes rows by key; `keys` are lists of literals.
+    pub fn delete(&self, keys: &[&str]) -> String {
+        statement(&self.delete_head, keys, &self.delete_tail)
+    }
+
+    /// Returns the statement that inserts rows; `rows` are lists of literals.
+    pub fn insert(&self, rows: &[&str]) -> String {
+        statement(&self.insert_head, rows, "")
+    }
+}
+
+/// The key with the destination's own operators: an extension may live in another schema there.
+fn destination_key(key: &Key, destination: &Relation) -> Key {
+    let mut theirs = key.clone();
+    for column in &mut theirs.columns {
+        let same = destination
+            .key
+            .iter()
+            .flat_map(|other| &other.columns)
+            .find(|other| other.name == column.name);
+        if let Some(other) = same {
+            *column = other.clone();
+        }
+    }
+    theirs
+}
+
+fn stage_table(stage: &str, key: &Key) -> String {
+    let columns: Vec<String> = key
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(index, column)| format!("k{} {}{}", index + 1, column.type_name, column.collate))
+        .collect();
+    format!(
+        "CREATE TEMPORARY TABLE IF NOT EXISTS {stage} ({}) ON COMMIT DELETE ROWS",
+        columns.join(", ")
+    )
+}
+
+fn typed_keys(key: &Key) -> String {
+    let typed = |(index, column): (usize, &crate::catalog::KeyColumn)| {
+        format!("v.v{n}::{} AS k{n}", column.type_name, n = index + 1)
+    };
+    key.columns
+        .iter()
+        .enumerate()
+        .map(typed)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn key_names(letter: &str, key: &Key) -> String {
+    let names: Vec<String> = (1..=key.columns.len())
+        .map(|n| format!("{letter}{n}"))
+        .collect();
+    names.join(", ")
+}
+
+fn statement(head: &str, lists: &[&str], tail: &str) -> String {
+    let bytes: usize = lists.iter().map(|list| list.len() + 3).sum();
+    let mut sql = String::with_capacity(head.len() + bytes + tail.len() + 2);
+    sql.push_str(head);
+    for (index, list) in lists.iter().enumerate() {
+        sql.push_str(if index == 0 { "(" } else { ",(" });
+        sql.push_str(list);
+        sql.push(')');
+    }
+    sql.push_str(tail);
+    sql.push_str(";\n");
+    sql
+}

@@ -1,0 +1,81 @@
+//! `switch`: cycles until the two databases are close, then the window; as often as patience allows.
+
+mod decide;
+mod settle;
+mod window;
+
+use std::time::Duration;
+
+use decide::{Decision, decide};
+pub use settle::{Outcome, mend_fence, settle};
+use window::Attempt;
+pub use window::Window;
+
+use crate::cycle::Cycles;
+use crate::error::{Class, Error, Result};
+use crate::lock::{self, Patience};
+use crate::session::Session;
+use crate::stop::Stop;
+
+/// How `switch` goes about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup {
+    /// How long and how often the lock is asked for.
+    pub patience: Patience,
+    /// Pause before another attempt, in which writers pass.
+    pub interval: Duration,
+    /// End the sessions that hold the lock.
+    pub terminate_blockers: bool,
+}
+
+/// Flips the pointer. `Ok(None)` if that was found to have happened although its answer was lost.
+///
+/// # Errors
+/// Class lock-not-obtained when patience is used up, outcome-unknown if the source cannot be asked
+/// whether the flip has committed, else failed. In all but the second the source is in charge.
+pub fn switch(
+    cycles: &mut Cycles,
+    observer: &mut Session,
+    setup: Setup,
+    stop: &Stop,
+) -> Result<Option<Window>> {
+    let Patience { timeout, attempts } = setup.patience;
+    let mut last = String::new();
+    let mut blockers = Vec::new();
+    for attempt in 1..=attempts {
+        stop.check()?;
+        let report = cycles.run(stop)?;
+        if let Decision::Wait(why) = decide(&report, cycles.max_pending(), timeout) {
+            log::info!("not close enough yet: {why}");
+            last = why;
+            // The next cycle only has what was written during this one: no pause.
+            continue;
+        }
+        match window::attempt(cycles, observer, timeout, setup.terminate_blockers)? {
+            Attempt::Flipped(window) => return Ok(Some(window)),
+            Attempt::Unknown(error) => {
+                log::warn!("{error}; looking whether the flip has committed");
+                return match settle(observer, &error)? {
+                    Outcome::Flipped => Ok(None),
+                    Outcome::NotFlipped => Err(error),
+                };
+            }
+            Attempt::NotYet(why, seen) => {
+                log::info!(
+                    "attempt {attempt} of {attempts}: {why}, held by {}",
+                    lock::describe(&seen)
+                );
+                last = why;
+                blockers = seen;
+            }
+        }
+        stop.sleep(setup.interval);
+    }
+    stop.check()?;
+    if blockers.is_empty() {
+        let message = format!("could not switch in {attempts} attempts: {last}");
+        return Err(Error::new(Class::LockNotObtained, message)
+            .mend("try again when less is written, or raise --lock-timeout or --max-pending"));
+    }
+    Err(lock::gave_up("stop the writers", setup.patience, &blockers))
+}

@@ -1,0 +1,181 @@
+//! The window: from asking for the stop-the-world lock to the commit that flips the pointer. Three round
+//! trips, whatever the number of tables:
+//!
+//! 1. source: begin, lock, read what has changed;
+//! 2. destination: apply and commit;
+//! 3. source: flip and commit.
+//!
+//! The lock is EXCLUSIVE on the two change logs: every writer inserts into one of them and so holds
+//! ROW EXCLUSIVE on it to the end of its transaction. When it is granted, every earlier writer has
+//! ended and every later one waits, before its changes can be committed.
+
+use std::time::{Duration, Instant};
+
+use crate::cycle::{Applied, Confirmation, Cycles, Extent, Limits};
+use crate::error::{Error, Result};
+use crate::lock::{self, Blocker};
+use crate::session::{Session, text};
+
+/// Bytes of literals that the window's first message may bring.
+const MESSAGE_BYTES: u64 = 64 << 20;
+
+/// Marks the pointer and the fence in one transaction. The fence holds that transaction's id, and counts
+/// only once it has committed. It is set before the commit and under the lock, so a writer that the
+/// commit lets go finds it set and its transaction committed: locks are released after that is known.
+const FLIP: &str = include_str!("flip.sql");
+
+/// How long the window took, by its parts.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Window {
+    /// Waiting for the lock, by the server's clock.
+    pub lock: Duration,
+    /// Reading what had changed.
+    pub read: Duration,
+    /// Applying and committing on the destination.
+    pub apply: Duration,
+    /// Flipping and committing on the source.
+    pub flip: Duration,
+    /// All of it, by our clock.
+    pub total: Duration,
+    /// What was carried over in it.
+    pub applied: Applied,
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub enum Attempt {
+    /// The pointer is flipped.
+    Flipped(Window),
+    /// Not this time; the source is in charge and writes on. Why, and who was in the way.
+    NotYet(String, Vec<Blocker>),
+    /// The commit of the flip was sent and no answer came.
+    Unknown(Error),
+}
+
+/// Tries once. Writers are held up no longer than `timeout`: the server itself gives the lock back when
+/// that is over, whatever has become of this process or of the network.
+///
+/// # Errors
+/// What another attempt cannot mend. The source is in charge then.
+pub fn attempt(
+    cycles: &mut Cycles,
+    observer: &mut Session,
+    timeout: Duration,
+    terminate: bool,
+) -> Result<Attempt> {
+    let opening = opening(&active_log(cycles)?, timeout);
+    let closing = remaining("idle_in_transaction_session_timeout", timeout);
+    let limits = Limits {
+        rows: cycles.max_pending(),
+        bytes: MESSAGE_BYTES,
+    };
+    let started = Instant::now();
+    let reader = &mut cycles.reader;
+    let (read, blockers) = lock::observed_by(reader.pid(), observer, timeout, terminate, || {
+        reader.begin(&opening, limits, false, &closing)
+    });
+    let changes = match read {
+        Ok(changes) => changes,
+        Err(error) if lock::may_try_again(&error) => {
+            return Ok(Attempt::NotYet(error.to_string(), blockers));
+        }
+        Err(error) => return Err(error),
+    };
+    let first = started.elapsed();
+    if changes.extent != Extent::Complete {
+        cycles.reader.roll_back();
+        let why = "more has changed than the window may carry (--max-pending)".to_string();
+        return Ok(Attempt::NotYet(why, Vec::new()));
+    }
+    let applied = match apply(cycles, &changes, first, timeout) {
+        Ok(applied) => applied,
+        Err(error) => {
+            cycles.reader.roll_back();
+            return if lock::may_try_again(&error) {
+                Ok(Attempt::NotYet(error.to_string(), Vec::new()))
+            } else {
+                Err(error)
+            };
+        }
+    };
+    let second = started.elapsed();
+    if let Err(error) = cycles.reader.finish("flip the pointer", FLIP) {
+        return if error.connection_lost {
+            Ok(Attempt::Unknown(error))
+        } else {
+            Err(error)
+        };
+    }
+    let total = started.elapsed();
+    let lock = Duration::from_secs_f64(changes.lock_ms.unwrap_or(0.0).max(0.0) / 1000.0).min(first);
+    Ok(Attempt::Flipped(Window {
+        lock,
+        read: first - lock,
+        apply: second - first,
+        flip: total - second,
+        total,
+        applied,
+    }))
+}
+
+fn apply(
+    cycles: &mut Cycles,
+    changes: &crate::cycle::Changes,
+    read: Duration,
+    timeout: Duration,
+) -> Result<Applied> {
+    let cycle = cycles.applier.last_cycle() + 1;
+    let confirmation = Confirmation {
+        cycle,
+        is_final: true,
+        read_ms: read.as_secs_f64() * 1000.0,
+    };
+    let left = timeout.saturating_sub(read).as_millis().max(1);
+    let settings =
+        format!("SET LOCAL lock_timeout = {left}; SET LOCAL statement_timeout = {left};\n");
+    let (message, applied) =
+        cycles
+            .applier
+            .message(cycles.plans(), changes, confirmation, &settings)?;
+    cycles.reader.make_durable(changes)?;
+    cycles.applier.send(&message, changes, cycle)?;
+    Ok(applied)
+}
+
+/// Says which log is being written and which rests.
+fn active_log(cycles: &mut Cycles) -> Result<[&'static str; 2]> {
+    let sql =
+        "SELECT pg_catalog.pg_sequence_last_value('switchover.turn'::pg_catalog.regclass) IS NULL";
+    let rows = cycles
+        .reader
+        .session()
+        .simple("see which change log is written", sql)?;
+    let first = rows.first().is_some_and(|row| text(row, 0) == "t");
+    let (one, two) = ("switchover.change_log_1", "switchover.change_log_2");
+    Ok(if first { [two, one] } else { [one, two] })
+}
+
+/// The resting log is locked first: only a transaction that is older than the last rotation can hold
+/// it, and while we wait for that one, writers of the other log pass. The other way round such a
+/// writer and we would wait for each other.
+fn opening([resting, active]: &[&str; 2], timeout: Duration) -> String {
+    let wait = (timeout * 9 / 10).as_millis().max(1);
+    format!(
+        "SET LOCAL lock_timeout = {wait}; SET LOCAL statement_timeout = {wait};
+         LOCK TABLE {resting} IN EXCLUSIVE MODE;
+         LOCK TABLE {active} IN EXCLUSIVE MODE; {}",
+        remaining("statement_timeout", timeout)
+    )
+}
+
+/// Sets a time-out to what is left of `timeout` since the message arrived. The statement's snapshot is
+/// the transaction's, so it has to come after the lock.
+fn remaining(setting: &str, timeout: Duration) -> String {
+    format!(
+        "SELECT 'lock' AS kind, NULL AS id, w.ms AS first,
+                pg_catalog.set_config('{setting}', GREATEST(1, {} - w.ms)::int8::text, true) AS second
+           FROM (SELECT (EXTRACT(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.now()) * 1000)::float8)
+                AS w (ms);",
+        timeout.as_millis()
+    )
+}
