@@ -1,11 +1,37 @@
 //! Moves a live PostgreSQL database to another server while applications keep writing.
 
 mod catalog;
+mod cli;
 mod conninfo;
 mod destination;
 mod error;
 mod ident;
+mod report;
+mod run;
 mod session;
 mod stop;
 
-fn main() {}
+use std::process::ExitCode;
+
+use cli::Invocation;
+
+fn main() -> ExitCode {
+    match cli::parse(std::env::args_os().skip(1)).and_then(invoke) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report::error(&error);
+            ExitCode::from(error.class.exit_status())
+        }
+    }
+}
+
+fn invoke(invocation: Invocation) -> error::Result<()> {
+    match invocation {
+        Invocation::Help(command) => report::print(&cli::help(command)),
+        Invocation::Version => report::print(&cli::version()),
+        Invocation::Run(options) => {
+            report::begin(options.quiet, options.verbose);
+            run::run(options)
+        }
+    }
+}
