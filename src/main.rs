@@ -31,7 +31,7 @@ fn invoke(invocation: Invocation) -> error::Result<()> {
         Invocation::Version => report::print(&cli::version()),
         Invocation::Run(options) => {
             report::begin(options.quiet, options.verbose);
-            run::run(options)
+            run::run(*options)
         }
     }
 }

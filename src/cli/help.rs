@@ -37,7 +37,7 @@ fn general_help() -> String {
     let general = FLAGS.iter().filter(|flag| GENERAL.contains(&flag.long));
     text.push_str(&option_list(general.collect()));
     text.push_str(
-        "\nTry \"pg_switchover COMMAND --help\" for its options, \"man pg_switchover\" for more.\n",
+        "\nTry \"pg_switchover COMMAND --help\" for its options, or \"man pg_switchover\".\n",
     );
     text
 }

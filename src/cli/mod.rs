@@ -3,10 +3,12 @@
 //! `tests/cli.rs` fails when table, help and manual page disagree.
 
 mod command;
+mod complaint;
 mod flags;
 mod help;
 mod parse;
 mod suggest;
+mod values;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -24,7 +26,7 @@ pub enum Invocation {
     /// Print the version.
     Version,
     /// Do the work.
-    Run(Options),
+    Run(Box<Options>),
 }
 
 /// Everything that the command line says, checked. An option that the command does not take has

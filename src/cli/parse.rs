@@ -1,26 +1,23 @@
-//! Words → [`Options`]. No side effects; every mistake is one line that says what to type instead.
-//! No message shows a word that could be a connection string: it may hold a password.
+//! Words → [`Options`]: which options a command takes, once or repeatedly, and which go together.
+//! No side effects.
 
 use std::ffi::OsString;
-use std::fmt::Display;
 use std::num::NonZero;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
-use getopts::{Fail, HasArg, Matches, Occur};
+use getopts::{HasArg, Matches, Occur};
 
-use super::flags::{FLAGS, Flag};
-use super::suggest::nearest;
-use super::{Command, Invocation, Options, Patterns, Progress};
+use super::complaint::{explained, listed, pointing_at_help, surplus, unknown_command};
+use super::flags::FLAGS;
+use super::values::Values;
+use super::{Command, Invocation, Options, Patterns};
 use crate::error::{Error, Result};
 
-const INTERVAL: f64 = 1.0;
 const MAX_PENDING: u64 = 10_000;
 const LOCK_TIMEOUT_MS: u64 = 1_000;
 const LOCK_ATTEMPTS: u32 = 30;
-/// More workers than this have never made a copy faster, and each costs a connection per side.
+/// Every worker costs a connection on each side; who wants more of a busy server says so.
 const DEFAULT_JOBS_AT_MOST: usize = 4;
 
 /// Reads the words that follow the program's name.
@@ -62,11 +59,13 @@ fn read(words: &[String], likely_command: Option<Command>) -> Result<Invocation>
         return Ok(Invocation::Help(command));
     }
     let command = command.ok_or_else(|| Error::usage("no command given"))?;
-    if let Some(word) = matches.free.get(1) {
-        return Err(surplus(word, command));
-    }
     refuse_foreign_options(&matches, command)?;
-    Ok(Invocation::Run(options(command, &matches)?))
+    let options = options(command, &matches)?;
+    // Last, because a value that is missing makes a surplus word of the next one.
+    match matches.free.get(1) {
+        Some(word) => Err(surplus(word, command)),
+        None => Ok(Invocation::Run(Box::new(options))),
+    }
 }
 
 fn option_parser() -> getopts::Options {
@@ -105,93 +104,8 @@ fn refuse_long_names_behind_one_dash(words: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Puts what getopts found into our words.
-fn explained(fail: &Fail, command: Option<Command>) -> Error {
-    match fail {
-        Fail::UnrecognizedOption(name) => unknown_option(name, command),
-        Fail::ArgumentMissing(name) => {
-            let argument = find(name).and_then(|flag| flag.argument).unwrap_or("value");
-            Error::usage(format!(
-                "option {} needs a value ({argument})",
-                dashed(name)
-            ))
-        }
-        Fail::OptionDuplicated(name) => {
-            Error::usage(format!("option {} is given more than once", dashed(name)))
-        }
-        Fail::UnexpectedArgument(name) => {
-            Error::usage(format!("option {} takes no value", dashed(name)))
-        }
-        // No option is required, so getopts has nothing else to say.
-        Fail::OptionMissing(name) => Error::usage(format!("option {} is missing", dashed(name))),
-    }
-}
-
-fn unknown_option(name: &str, command: Option<Command>) -> Error {
-    const CONNECTING: &[&str] = &[
-        "host",
-        "port",
-        "username",
-        "password",
-        "no-password",
-        "dbname",
-        "p",
-        "U",
-        "W",
-        "w",
-    ];
-    let error = Error::usage(format!("unknown option {}", printable(&dashed(name))));
-    if CONNECTING.contains(&name) {
-        return error.mend("name the two databases with --source and --dest.");
-    }
-    let taken = |flag: &&Flag| command.is_none_or(|command| flag.commands.contains(&command));
-    let own: Vec<&str> = FLAGS.iter().filter(taken).map(|flag| flag.long).collect();
-    let all: Vec<&str> = FLAGS.iter().map(|flag| flag.long).collect();
-    let meant = if name.chars().count() > 1 {
-        nearest(name, &own).or_else(|| nearest(name, &all))
-    } else {
-        None
-    };
-    match meant {
-        Some(meant) => error.mend(format!("did you mean --{meant}?")),
-        None => error,
-    }
-}
-
 fn command_named(word: &str) -> Result<Command> {
-    Command::from_name(word).ok_or_else(|| {
-        let names = Command::ALL.map(Command::name);
-        let error = Error::usage(format!("unknown command {}", shown(word)));
-        match nearest(word, &names) {
-            Some(meant) => error.mend(format!("did you mean \"{meant}\"?")),
-            None if is_typographic(word) => error.mend(TYPOGRAPHIC),
-            None => error.mend(format!("the commands are {}.", listed(&names))),
-        }
-    })
-}
-
-fn surplus(word: &str, command: Command) -> Error {
-    let error = Error::usage(format!("unexpected argument {}", shown(word)));
-    if is_typographic(word) {
-        error.mend(TYPOGRAPHIC)
-    } else if Command::from_name(word).is_some() {
-        error.mend(format!(
-            "the command is \"{command}\" already, and there can be only one."
-        ))
-    } else if is_like_conninfo(word) {
-        error.mend("put quotes around each connection string, behind --source or --dest.")
-    } else {
-        error
-    }
-}
-
-/// What documents make of two hyphens.
-const TYPOGRAPHIC: &str = "it begins with a typographic dash: type two hyphens.";
-
-fn is_typographic(word: &str) -> bool {
-    word.starts_with([
-        '\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{2014}', '\u{2212}',
-    ])
+    Command::from_name(word).ok_or_else(|| unknown_command(word))
 }
 
 fn refuse_foreign_options(matches: &Matches, command: Command) -> Result<()> {
@@ -279,192 +193,12 @@ fn refuse_contradictions(options: &Options, matches: &Matches) -> Result<()> {
     Ok(())
 }
 
-/// The values of options, checked one by one.
-struct Values<'a>(&'a Matches);
-
-impl Values<'_> {
-    fn text(&self, name: &str) -> Result<Option<String>> {
-        self.0
-            .opt_str(name)
-            .map(|value| checked_text(name, value))
-            .transpose()
-    }
-
-    fn patterns(&self, name: &str) -> Result<Vec<String>> {
-        self.0
-            .opt_strs(name)
-            .into_iter()
-            .map(|value| checked_text(name, value))
-            .collect()
-    }
-
-    fn conninfo(&self, name: &str) -> Result<Option<String>> {
-        let value = self.text(name)?;
-        if value.as_ref().is_some_and(|value| !is_like_conninfo(value)) {
-            return Err(Error::usage(format!(
-                "the value of option --{name} is no connection string"
-            ))
-            .mend("write postgresql://user@host:5432/dbname or \"host=HOST dbname=NAME\"."));
-        }
-        Ok(value)
-    }
-
-    fn number<T>(&self, name: &str, kind: &str, range: RangeInclusive<T>) -> Result<Option<T>>
-    where
-        T: FromStr + PartialOrd + Display,
-    {
-        let Some(value) = self.0.opt_str(name) else {
-            return Ok(None);
-        };
-        match value.parse::<T>() {
-            Ok(number) if range.contains(&number) => Ok(Some(number)),
-            _ => {
-                let expected = format!("{kind} from {} to {}", range.start(), range.end());
-                Err(invalid(name, &value, &expected))
-            }
-        }
-    }
-
-    /// Reads the interval: a number such as 2 or 0.25, not the 1e3, inf and nan of Rust's parser.
-    fn interval(&self) -> Result<Duration> {
-        let seconds = self.number("interval", "a number of seconds", 0.01..=86_400.0)?;
-        if let (Some(value), Some(_)) = (self.0.opt_str("interval"), seconds)
-            && !value.chars().all(|c| c.is_ascii_digit() || c == '.')
-        {
-            return Err(invalid(
-                "interval",
-                &value,
-                "digits with or without a decimal point",
-            ));
-        }
-        Ok(Duration::from_secs_f64(seconds.unwrap_or(INTERVAL)))
-    }
-
-    fn progress(&self) -> Result<Progress> {
-        match self.0.opt_str("progress").as_deref() {
-            None | Some("auto") => Ok(Progress::Auto),
-            Some("always") => Ok(Progress::Always),
-            Some("never") => Ok(Progress::Never),
-            Some(other) => Err(invalid("progress", other, "auto, always or never")),
-        }
-    }
-}
-
-/// Refuses what a shell variable that is not set, or `-n=x`, makes of a value.
-fn checked_text(name: &str, value: String) -> Result<String> {
-    if value.trim().is_empty() {
-        return Err(Error::usage(format!(
-            "the value of option --{name} is empty"
-        )));
-    }
-    if value.contains('\0') {
-        return Err(Error::usage(format!(
-            "the value of option --{name} holds a NUL character"
-        )));
-    }
-    if value.starts_with('-') {
-        return Err(
-            Error::usage(format!("the value of option --{name} begins with a hyphen"))
-                .mend("is there a value at all? A pattern can stand in double quotes."),
-        );
-    }
-    if value.starts_with('=') {
-        return Err(
-            Error::usage(format!("the value of option --{name} begins with \"=\"")).mend(format!(
-                "write --{name}=VALUE, or a space behind the one-letter option."
-            )),
-        );
-    }
-    Ok(value)
-}
-
 fn default_jobs() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     cores.min(DEFAULT_JOBS_AT_MOST)
 }
 
-fn invalid(name: &str, value: &str, expected: &str) -> Error {
-    Error::usage(format!(
-        "invalid value {} for option --{name}: expected {expected}",
-        shown(value)
-    ))
-}
-
-/// Ends every usage error with the way to the help.
-fn pointing_at_help(error: Error, command: Option<Command>) -> Error {
-    let of = command
-        .map(|command| format!(" {command}"))
-        .unwrap_or_default();
-    let help = format!("\"pg_switchover{of} --help\" for more information");
-    let mend = match &error.mend {
-        Some(mend) => format!("{mend} Try {help}"),
-        None => format!("try {help}"),
-    };
-    error.mend(mend)
-}
-
-fn find(name: &str) -> Option<&'static Flag> {
-    FLAGS
-        .iter()
-        .find(|flag| flag.long == name || flag.short.is_some_and(|c| name == c.to_string()))
-}
-
-/// Writes an option as the user types it.
-fn dashed(name: &str) -> String {
-    match find(name) {
-        Some(flag) => format!("--{}", flag.long),
-        None if name.chars().count() == 1 => format!("-{name}"),
-        None => format!("--{name}"),
-    }
-}
-
-fn is_like_conninfo(word: &str) -> bool {
-    word.contains("://") || word.trim_start().find('=').is_some_and(|at| at > 0)
-}
-
-/// Quotes a word for a message.
-fn shown(word: &str) -> String {
-    if is_like_conninfo(word) {
-        "(not shown, it may hold a password)".to_string()
-    } else {
-        format!("\"{}\"", printable(word))
-    }
-}
-
-/// Keeps a message on one line, and a terminal from being steered.
-fn printable(word: &str) -> String {
-    const AT_MOST: usize = 60;
-    let cut = if word.chars().count() > AT_MOST {
-        "…"
-    } else {
-        ""
-    };
-    let start: String = word.chars().take(AT_MOST).collect();
-    format!(
-        "{}{cut}",
-        start
-            .replace('\\', "\\\\")
-            .chars()
-            .flat_map(escaped)
-            .collect::<String>()
-    )
-}
-
-fn escaped(c: char) -> Vec<char> {
-    if c.is_control() {
-        c.escape_default().collect()
-    } else {
-        vec![c]
-    }
-}
-
-fn listed(names: &[&str]) -> String {
-    match names {
-        [names @ .., last] if !names.is_empty() => format!("{} and {last}", names.join(", ")),
-        names => names.concat(),
-    }
-}
-
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 #[path = "parse_tests.rs"]
 mod tests;

@@ -1,8 +1,11 @@
+use crate::cli::Progress;
+use crate::cli::flags::Flag;
+
 use super::*;
 
 fn options_of(line: &str) -> Options {
     match parse(line.split_whitespace()) {
-        Ok(Invocation::Run(options)) => options,
+        Ok(Invocation::Run(options)) => *options,
         other => panic!("{line}: {other:?}"),
     }
 }
@@ -82,7 +85,7 @@ fn every_option_without_a_value_changes_something() {
         match parse(format!("{without} --{}", flag.long).split_whitespace()).unwrap() {
             Invocation::Help(_) => assert_eq!(flag.long, "help"),
             Invocation::Version => assert_eq!(flag.long, "version"),
-            Invocation::Run(options) => assert!(options != options_of(&without), "{}", flag.long),
+            Invocation::Run(options) => assert!(*options != options_of(&without), "{}", flag.long),
         }
     }
 }
