@@ -57,6 +57,10 @@ fn wrong_invocations_get_one_line_and_exit_status_2() {
             "the value of option --source begins with a hyphen",
         ),
         (
+            &["copy", "-s", "host=a", "dbname=b"],
+            "put quotes around each connection string",
+        ),
+        (
             &["copy", "-s", "app"],
             "the value of option --source is no connection string",
         ),
