@@ -68,6 +68,7 @@ pub(super) fn unknown_command(word: &str) -> Error {
     match nearest(word, &names) {
         Some(meant) => error.mend(format!("did you mean \"{meant}\"?")),
         None if is_typographic(word) => error.mend(TYPOGRAPHIC),
+        None if is_like_conninfo(word) => error.mend(UNQUOTED),
         None => error.mend(format!("the commands are {}.", listed(&names))),
     }
 }
@@ -82,11 +83,14 @@ pub(super) fn surplus(word: &str, command: Command) -> Error {
             "the command is \"{command}\" already, and there can be only one."
         ))
     } else if is_like_conninfo(word) {
-        error.mend("put quotes around each connection string, behind --source or --dest.")
+        error.mend(UNQUOTED)
     } else {
         error
     }
 }
+
+/// What a shell makes of a connection string without quotes, or of a variable that is not set.
+const UNQUOTED: &str = "put quotes around each connection string, behind --source or --dest.";
 
 /// What documents make of two hyphens.
 const TYPOGRAPHIC: &str = "it begins with a typographic dash: type two hyphens.";
