@@ -2,6 +2,7 @@
 
 mod capture;
 mod catalog;
+mod cli;
 mod conninfo;
 mod cycle;
 mod destination;
@@ -11,8 +12,33 @@ mod ident;
 mod lock;
 mod plan;
 mod sequences;
+mod report;
+mod run;
 mod session;
 mod stop;
 mod switch;
 
-fn main() {}
+use std::process::ExitCode;
+
+use cli::Invocation;
+
+fn main() -> ExitCode {
+    match cli::parse(std::env::args_os().skip(1)).and_then(invoke) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report::error(&error);
+            ExitCode::from(error.class.exit_status())
+        }
+    }
+}
+
+fn invoke(invocation: Invocation) -> error::Result<()> {
+    match invocation {
+        Invocation::Help(command) => report::print(&cli::help(command)),
+        Invocation::Version => report::print(&cli::version()),
+        Invocation::Run(options) => {
+            report::begin(options.quiet, options.verbose);
+            run::run(*options)
+        }
+    }
+}

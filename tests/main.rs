@@ -1,1 +1,3 @@
 //! Tests against real servers, grouped by the promise they hold us to.
+
+mod cli;
