@@ -1,3 +1,8 @@
 //! Tests against real servers, grouped by the promise they hold us to.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
 mod cli;
+mod harness;

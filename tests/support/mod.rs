@@ -1,0 +1,37 @@
+//! What every test stands on: throwaway servers, the program under test, an independent comparer,
+//! writers that testify, and a wire that can be cut.
+//!
+//! Start with [`pair::Pair`]. Nothing here uses the program's own modules: a mistake in them must not
+//! be able to hide itself.
+
+// Not every helper has a user in every configuration.
+#![allow(dead_code)]
+
+pub mod cluster;
+pub mod compare;
+pub mod pair;
+pub mod program;
+pub mod proxy;
+pub mod servers;
+pub mod workload;
+
+use std::time::{Duration, Instant};
+
+/// A schema with every kind of table that a switchover has to cope with, and a few hundred rows. For
+/// PostgreSQL 13 and later; its largest schema is `varied`.
+pub const VARIED: &str = include_str!("schema/varied.sql");
+
+/// Waits until `done` says so, looking every few milliseconds.
+///
+/// # Panics
+/// When that does not happen within `limit`.
+pub fn wait_for(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(
+            start.elapsed() < limit,
+            "waited {limit:?} in vain for {what}"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
