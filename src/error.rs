@@ -96,6 +96,11 @@ impl Error {
         Error::new(Class::Usage, message)
     }
 
+    /// Makes an error that only carries its exit status: it has been printed already.
+    pub fn said(class: Class) -> Error {
+        Error::new(class, "")
+    }
+
     /// Wraps what a server or the network said while doing `what` (an infinitive: "read table x").
     pub fn from_postgres(side: Side, what: &str, error: &postgres::Error) -> Error {
         let sqlstate = error.code().cloned();

@@ -11,9 +11,9 @@ mod guard;
 mod ident;
 mod lock;
 mod plan;
-mod sequences;
 mod report;
 mod run;
+mod sequences;
 mod session;
 mod stop;
 mod switch;
@@ -26,7 +26,9 @@ fn main() -> ExitCode {
     match cli::parse(std::env::args_os().skip(1)).and_then(invoke) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            report::error(&error);
+            if !error.message.is_empty() {
+                report::error(&error);
+            }
             ExitCode::from(error.class.exit_status())
         }
     }

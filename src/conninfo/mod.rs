@@ -30,6 +30,9 @@ impl Conninfo {
             .cancel_query(NoTls)
             .map_err(|e| Error::failed(e.to_string()))
     }
+    pub fn location(&self) -> String {
+        "new".into()
+    }
     pub fn describe(&self) -> String {
         self.0.clone()
     }

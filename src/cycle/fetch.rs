@@ -166,11 +166,12 @@ fn send_copy(
             .take(BLOCK as u64)
             .read_to_end(&mut block)
             .map_err(|error| copy_error(Side::Source, what, &error))?;
-        if read == 0 {
-            return Ok(true);
-        }
-        if pieces.send(piece(block)).is_err() {
+        if read > 0 && pieces.send(piece(block)).is_err() {
             return Ok(false);
+        }
+        // The driver's reader must not be asked again once it has come to its end.
+        if read < BLOCK {
+            return Ok(true);
         }
     }
 }

@@ -41,6 +41,8 @@ pub struct Report {
     pub tables: u64,
     /// Log entries read.
     pub entries: u64,
+    /// Bytes of the change logs.
+    pub log_bytes: u64,
     /// What was written.
     pub applied: Applied,
     /// Reading (and locking, in the final cycle).
@@ -116,6 +118,7 @@ impl Cycles {
     pub fn run(&mut self, stop: &Stop) -> Result<Report> {
         let report = self.run_open(stop)?;
         self.reader.forget()?;
+        self.reader.rotate(report.log_bytes)?;
         Ok(report)
     }
 
@@ -157,6 +160,7 @@ impl Cycles {
             cycle: self.applier.last_cycle(),
             tables: changes.tables.len() as u64,
             entries: changes.entries(),
+            log_bytes: changes.log_bytes,
             applied,
             read,
             apply: started.elapsed() - read,

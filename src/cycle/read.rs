@@ -285,6 +285,15 @@ impl Reader {
         }
     }
 
+    /// Empties the change logs after the flip: nothing in them is needed any more. Best effort.
+    pub fn clear_log(&mut self) {
+        let sql = "SET lock_timeout = 100;
+                   TRUNCATE switchover.change_log_1, switchover.change_log_2";
+        if let Err(error) = self.session.execute("clear the change log", sql) {
+            log::debug!("{error}");
+        }
+    }
+
     /// Lets the change logs take turns, after a cycle that found them large: the one that is not being
     /// written is truncated once it is drained, and writers are sent there when theirs has grown, so
     /// that no long-running reader can make them bloat. Best effort: TRUNCATE only with a lock that is to be had at once.

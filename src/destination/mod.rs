@@ -134,3 +134,31 @@ pub fn finish_table(name: &QualifiedName, snapshot: &str, rows: u64, bytes: u64)
         literal(&name.name)
     )
 }
+
+/// Forgets that a table was copied, so that `copy` takes it again.
+///
+/// # Errors
+/// As the server says.
+pub fn forget_table(session: &mut Session, name: &QualifiedName) -> Result<()> {
+    session.execute(
+        "note that a table has to be copied",
+        &format!(
+            "UPDATE switchover.copied SET finished_at = NULL
+              WHERE schema_name = {} AND table_name = {};
+             UPDATE switchover.state SET copied_at = NULL;",
+            literal(&name.schema),
+            literal(&name.name)
+        ),
+    )
+}
+
+/// Removes the bookkeeping.
+///
+/// # Errors
+/// As the server says.
+pub fn remove(session: &mut Session) -> Result<()> {
+    session.execute(
+        "drop schema switchover",
+        "SET client_min_messages = warning; DROP SCHEMA IF EXISTS switchover CASCADE;",
+    )
+}

@@ -1,0 +1,137 @@
+//! `init`: capture on the source, bookkeeping on the destination.
+
+use super::open::{Both, patience, refuse_differences};
+use crate::capture::{self, Capture, Parties, Phase};
+use crate::catalog::{Catalog, Selection};
+use crate::cli::Options;
+use crate::destination;
+use crate::error::{Error, Result};
+use crate::stop::Stop;
+use crate::switch::mend_fence;
+
+/// Installs everything, or completes what is missing.
+///
+/// # Errors
+/// A table's lock was not obtained in time; an object cannot be created. What was made so far stays,
+/// and the same command completes it.
+pub fn init(options: &Options, both: &mut Both, stop: &Stop) -> Result<()> {
+    let selection = selection(options, both)?;
+    let catalog = Catalog::read(&mut both.source, &selection)?;
+    if catalog.relations.is_empty() {
+        return Err(Error::usage("there is no table to move on the source")
+            .mend("check --source and the -n, -N, -t and -T patterns"));
+    }
+    refuse_foreign(&catalog)?;
+    // Where the tables are on the destination already, a difference is better known now.
+    let theirs = Catalog::read(&mut both.destination, &Selection::default())?;
+    if !theirs.relations.is_empty() {
+        let present = Catalog {
+            relations: catalog
+                .relations
+                .iter()
+                .filter(|relation| theirs.relation(&relation.name).is_some())
+                .cloned()
+                .collect(),
+            ..Catalog::default()
+        };
+        refuse_differences(&present, &theirs, false)?;
+    }
+    let destination_name = both.destination.conninfo().location();
+    let parties = Parties {
+        source_identity: &both.source_database.identity,
+        destination_identity: &both.destination_database.identity,
+        destination_name: &destination_name,
+        selection: &selection,
+    };
+    destination::install_and_claim(&mut both.destination, &both.source_database.identity)?;
+    capture::install(&mut both.source, &parties)?;
+    mend_fence(&mut both.source)?;
+    capture_tables(options, both, &catalog, stop)
+}
+
+/// What an earlier `init` selected stands unless this one says otherwise.
+fn selection(options: &Options, both: &mut Both) -> Result<Selection> {
+    let patterns = &options.patterns;
+    let asked = Selection::parse(
+        &patterns.schemas,
+        &patterns.exclude_schemas,
+        &patterns.tables,
+        &patterns.exclude_tables,
+    )?;
+    let Some(state) = capture::read_state(&mut both.source)? else {
+        return Ok(asked);
+    };
+    if state.phase == Phase::Switched {
+        return Err(
+            Error::failed("the switch is done: the destination is in charge")
+                .mend("drop this switchover before another one"),
+        );
+    }
+    both.state()?;
+    Ok(if asked.takes_all() {
+        state.selection
+    } else {
+        asked
+    })
+}
+
+fn refuse_foreign(catalog: &Catalog) -> Result<()> {
+    let foreign = catalog
+        .relations
+        .iter()
+        .flat_map(|relation| &relation.partitions)
+        .find(|partition| partition.foreign);
+    match foreign {
+        None => Ok(()),
+        Some(partition) => Err(Error::failed(format!(
+            "partition {} is a foreign table, whose changes cannot be captured",
+            partition.name
+        ))
+        .mend("detach it, or leave its table out with -T")),
+    }
+}
+
+fn capture_tables(
+    options: &Options,
+    both: &mut Both,
+    catalog: &Catalog,
+    stop: &Stop,
+) -> Result<()> {
+    let capture = Capture::read(&mut both.source)?;
+    let wanting = capture::wanting(&capture, catalog);
+    let mut observer = both.source.another("observer")?;
+    for (number, oid) in wanting.iter().enumerate() {
+        let Some(relation) = catalog.relation_by_oid(*oid) else {
+            continue;
+        };
+        // Changes may have been missed until now, so the table is to be copied, whatever was there.
+        destination::forget_table(&mut both.destination, &relation.name)?;
+        capture::set_captured(&mut both.source, true)?;
+        capture::capture_table(
+            &mut both.source,
+            &mut observer,
+            patience(options),
+            stop,
+            relation,
+            &capture,
+        )?;
+        log::debug!(
+            "captured table {} ({} of {})",
+            relation.name,
+            number + 1,
+            wanting.len()
+        );
+    }
+    capture::settle(&mut both.source, &capture, catalog)?;
+    capture::set_captured(&mut both.source, !wanting.is_empty())?;
+    log::info!(
+        "changes of {} are captured{}",
+        super::counted(catalog.relations.len(), "table"),
+        match wanting.len() {
+            0 => " (nothing was missing)".to_string(),
+            new if new == catalog.relations.len() => String::new(),
+            new => format!(" ({new} of them since now)"),
+        }
+    );
+    Ok(())
+}

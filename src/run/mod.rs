@@ -1,0 +1,75 @@
+//! The verbs, each a list of steps.
+
+mod drop;
+mod init;
+mod open;
+mod switch;
+mod sync;
+
+use open::Both;
+
+use crate::capture;
+use crate::cli::{Command, Options};
+use crate::error::{Class, Error, Result, Side};
+use crate::stop::Stop;
+
+/// Does what the command line asks for.
+///
+/// # Errors
+/// The error decides the exit status.
+pub fn run(options: Options) -> Result<()> {
+    let stop = Stop::on_signals()?;
+    let result = dispatch(&options, &stop);
+    if let (Err(error), Command::Switch | Command::Run) = (&result, options.command) {
+        if error.class != Class::Usage {
+            crate::report::error(error);
+            say_who_is_in_charge(&options, error);
+            return Err(Error::said(error.class));
+        }
+    }
+    result
+}
+
+fn dispatch(options: &Options, stop: &Stop) -> Result<()> {
+    match options.command {
+        Command::Init => init::init(options, &mut Both::open(options)?, stop),
+        Command::Sync => {
+            let mut both = Both::open(options)?;
+            let state = both.state()?;
+            sync::sync(options, &mut open::prepare(options, both, state)?, stop)
+        }
+        Command::Switch => switch::command(options, Both::open(options)?, stop),
+        Command::Drop => drop::drop(options, &mut Both::open(options)?, stop),
+        other => Err(Error::failed(format!("{other} is not built yet"))),
+    }
+}
+
+/// The last line of a `switch` or `run` that did not end well.
+fn say_who_is_in_charge(options: &Options, error: &Error) {
+    let line = match error.class {
+        Class::OutcomeUnknown => {
+            "which database is in charge is unknown until the source answers".to_string()
+        }
+        _ => match in_charge(options) {
+            Ok(true) => "the destination is in charge".to_string(),
+            Ok(false) => "the source is in charge".to_string(),
+            // Without an answer: only a flip that was sent can have changed it, and that is class unknown.
+            Err(_) => "the source is in charge as far as this run has seen; it cannot be asked now"
+                .to_string(),
+        },
+    };
+    eprintln!("pg_switchover: {line}");
+}
+
+fn in_charge(options: &Options) -> Result<bool> {
+    let mut session = open::open(options, Side::Source)?;
+    Ok(capture::read_state(&mut session)?.is_some_and(|state| state.use_next_db))
+}
+
+/// Prints a number and its noun: `1 table`, `2 tables`.
+pub fn counted(number: usize, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        other => format!("{other} {noun}s"),
+    }
+}

@@ -1,0 +1,73 @@
+//! `switch`: the final sync under the stop-the-world lock, and the flip.
+
+use super::open::{Both, Prepared, patience};
+use super::sync::ms;
+use super::{counted, open};
+use crate::capture::{Phase, State};
+use crate::cli::Options;
+use crate::error::{Error, Result};
+use crate::stop::Stop;
+use crate::switch::{self, Setup, Window};
+
+/// Says that it is done where it is, else switches.
+///
+/// # Errors
+/// No verify has passed since the copy; what [`switch::switch`] says.
+pub fn command(options: &Options, mut both: Both, stop: &Stop) -> Result<()> {
+    let state = both.state()?;
+    if state.phase == Phase::Switched {
+        log::info!(
+            "the switch was done at {}: the destination is in charge",
+            state.switched_at.as_deref().unwrap_or("an unknown time")
+        );
+        return Ok(());
+    }
+    refuse_unverified(options, &state)?;
+    let mut prepared = open::prepare(options, both, state)?;
+    switch(options, &mut prepared, stop)
+}
+
+fn refuse_unverified(options: &Options, state: &State) -> Result<()> {
+    if options.unverified || state.phase != Phase::Copied || state.verified_at.is_some() {
+        return Ok(());
+    }
+    Err(Error::failed("no verify has passed since the copy")
+        .mend("run pg_switchover verify first, or switch --unverified"))
+}
+
+/// Switches, and says how long the window was.
+///
+/// # Errors
+/// As [`switch::switch`].
+pub fn switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<()> {
+    let setup = Setup {
+        patience: patience(options),
+        interval: options.interval,
+        terminate_blockers: options.terminate_blockers,
+    };
+    let window = switch::switch(&mut prepared.cycles, &mut prepared.observer, setup, stop)?;
+    match window {
+        Some(window) => tell(&window),
+        None => log::info!("the flip has committed, though its answer was lost"),
+    }
+    log::info!(
+        "the destination is in charge: {}",
+        prepared.state.destination_name
+    );
+    if window.is_some() {
+        prepared.cycles.reader.clear_log();
+    }
+    Ok(())
+}
+
+fn tell(window: &Window) {
+    log::info!(
+        "window {}: lock {}, read {}, apply {}, flip {} ({} carried over in it)",
+        ms(window.total),
+        ms(window.lock),
+        ms(window.read),
+        ms(window.apply),
+        ms(window.flip),
+        counted(window.applied.rows as usize, "row"),
+    );
+}
