@@ -15,6 +15,7 @@ mod report;
 mod run;
 mod sequences;
 mod session;
+mod status;
 mod stop;
 mod switch;
 

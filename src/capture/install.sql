@@ -28,17 +28,19 @@ CREATE TABLE IF NOT EXISTS switchover.state (
 -- order, which no id could follow: they are read, and deleted, in one snapshot.
 -- Autovacuum is off: it would stand in the way of the stop-the-world lock, and TRUNCATE does its work.
 CREATE TABLE IF NOT EXISTS switchover.change_log_1 (
-    table_id oid NOT NULL,
-    row_id   text               -- NULL: the whole table
+    table_id   oid NOT NULL,
+    row_id     text,            -- NULL: the whole table
+    written_at timestamptz NOT NULL DEFAULT pg_catalog.now()    -- for status: how old the oldest is
 ) WITH (autovacuum_enabled = false, toast.autovacuum_enabled = false);
 CREATE TABLE IF NOT EXISTS switchover.change_log_2 (
-    table_id oid NOT NULL,
-    row_id   text
+    table_id   oid NOT NULL,
+    row_id     text,
+    written_at timestamptz NOT NULL DEFAULT pg_catalog.now()
 ) WITH (autovacuum_enabled = false, toast.autovacuum_enabled = false);
 CREATE OR REPLACE VIEW switchover.change_log AS
-    SELECT table_id, row_id FROM switchover.change_log_1
+    SELECT table_id, row_id, written_at FROM switchover.change_log_1
     UNION ALL
-    SELECT table_id, row_id FROM switchover.change_log_2;
+    SELECT table_id, row_id, written_at FROM switchover.change_log_2;
 
 -- Two values that every writer must see as they are now, not as its snapshot has them. A sequence is
 -- read that way. turn: never called = change_log_1 is written, else change_log_2. fence: never called =

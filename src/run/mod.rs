@@ -3,6 +3,7 @@
 mod drop;
 mod init;
 mod open;
+mod status;
 mod switch;
 mod sync;
 
@@ -39,6 +40,7 @@ fn dispatch(options: &Options, stop: &Stop) -> Result<()> {
             sync::sync(options, &mut open::prepare(options, both, state)?, stop)
         }
         Command::Switch => switch::command(options, Both::open(options)?, stop),
+        Command::Status => status::status(options),
         Command::Drop => drop::drop(options, &mut Both::open(options)?, stop),
         other => Err(Error::failed(format!("{other} is not built yet"))),
     }

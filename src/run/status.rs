@@ -1,0 +1,25 @@
+//! `status`: asks both sides, waits for neither longer than a connection takes.
+
+use super::open::open;
+use crate::cli::Options;
+use crate::error::{Result, Side};
+use crate::report;
+use crate::status;
+
+/// Prints the status.
+///
+/// # Errors
+/// Neither side could be asked.
+pub fn status(options: &Options) -> Result<()> {
+    let source = open(options, Side::Source);
+    let destination = open(options, Side::Destination);
+    if let (Err(error), Err(_)) = (&source, &destination) {
+        return Err(error.clone());
+    }
+    let status = status::read(source, destination);
+    report::print(&if options.json {
+        status::json(&status)
+    } else {
+        status::text(&status)
+    })
+}
