@@ -1,6 +1,8 @@
 //! The harness tested by itself: a comparer that notices nothing would make every other test worthless.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use postgres::{Client, NoTls};
@@ -10,11 +12,11 @@ use crate::support::compare;
 use crate::support::pair::Pair;
 use crate::support::proxy::{Action, Proxy};
 use crate::support::workload::{self, Kind, Server, Workload};
-use crate::support::{VARIED, wait_for};
+use crate::support::{VARIED, version_pairs, wait_for};
 
 #[test]
 fn every_kind_of_table_loads_and_compares_equal_on_every_version() {
-    for versions in [(13, 14), (15, 16), (17, 18)] {
+    for versions in version_pairs() {
         let pair = Pair::new(versions.0, versions.1);
         pair.on_both(VARIED);
         compare::assert_equal(&pair);
@@ -78,7 +80,8 @@ fn writers_on_a_single_server_testify_the_truth() {
              INSERT INTO workload.journal (id) VALUES ('from nowhere');
              UPDATE workload.account SET balance = balance + 1 WHERE id = 1;
              UPDATE workload.counter SET n = n - 100 WHERE id = 2;
-             UPDATE workload.slot SET content = 'stale' WHERE number = 0;",
+             UPDATE workload.slot SET content = 'stale'
+             WHERE number = (SELECT min(number) FROM workload.slot);",
         )
         .unwrap();
     let found = testimony.contradictions(&mut client).join("\n");
@@ -266,4 +269,38 @@ fn the_program_runs_and_its_end_is_judged() {
     ] {
         assert!(text.contains(expected), "{text}");
     }
+}
+
+/// The test process runs itself again with this variable, and kills that second process.
+const VICTIM: &str = "PG_SWITCHOVER_TEST_VICTIM";
+
+#[test]
+fn a_server_does_not_outlive_a_killed_test() {
+    if std::env::var_os(VICTIM).is_some() {
+        let cluster = Cluster::start(15);
+        println!("directory {}", cluster.socket_directory().display());
+        std::thread::sleep(Duration::from_secs(60));
+        return;
+    }
+    let name = "harness::a_server_does_not_outlive_a_killed_test";
+    let mut victim = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(VICTIM, "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(victim.stdout.take().unwrap()).lines();
+    let line = lines
+        .map(Result::unwrap)
+        .find(|line| line.contains("directory "));
+    let directory = line.unwrap().split_once("directory ").unwrap().1.to_owned();
+    let pid_file = Path::new(&directory).join("data/postmaster.pid");
+    let pid = std::fs::read_to_string(&pid_file).unwrap();
+    let process = Path::new("/proc").join(pid.lines().next().unwrap());
+    assert!(process.exists());
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    wait_for("the keeper", Duration::from_secs(20), || {
+        !process.exists() && !Path::new(&directory).exists()
+    });
 }
