@@ -20,7 +20,10 @@ fn every_kind_of_table_loads_and_compares_equal_on_every_version() {
         let pair = Pair::new(versions.0, versions.1);
         pair.on_both(VARIED);
         compare::assert_equal(&pair);
-        compare::assert_same_schema(&pair);
+        // PostgreSQL 15 changed who owns schema public, and what everybody may do in it.
+        if (versions.0 < 15) == (versions.1 < 15) {
+            compare::assert_same_schema(&pair);
+        }
     }
 }
 
