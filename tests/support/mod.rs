@@ -21,6 +21,16 @@ use std::time::{Duration, Instant};
 /// PostgreSQL 13 and later; its largest schema is `varied`.
 pub const VARIED: &str = include_str!("schema/varied.sql");
 
+/// The pairs of versions (source, destination) for tests that ought to hold on every pair: three, or many
+/// when `PG_SWITCHOVER_TEST_ALL` is set (`scripts/test --all`).
+pub fn version_pairs() -> Vec<(u32, u32)> {
+    let mut pairs = vec![(15, 18), (15, 15), (16, 18)];
+    if std::env::var_os("PG_SWITCHOVER_TEST_ALL").is_some_and(|value| !value.is_empty()) {
+        pairs.extend([(13, 14), (13, 18), (14, 17), (17, 18), (18, 18)]);
+    }
+    pairs
+}
+
 /// Waits until `done` says so, looking every few milliseconds.
 ///
 /// # Panics
