@@ -245,11 +245,10 @@ pub fn schema(cluster: &Cluster, database: &str) -> BTreeSet<String> {
     let lines: Vec<String> = dump
         .lines()
         .filter(|line| !line.starts_with("--") && !line.starts_with('\\'))
-        // Debian's 15.20 keeps a number of its own in each column's options.
-        .filter(|line| !line.contains("SET (pg_attver="))
         // PostgreSQL 18 names NOT NULL constraints, and repeats inherited ones.
         .filter(|line| !line.starts_with("    NOT NULL "))
         .map(|line| without_constraint_name(line.trim_end_matches(',')))
+        .filter_map(|line| without_attver(&line))
         .collect();
     // Statements end with a semicolon at a line's end; a blank line stands between them.
     lines
@@ -262,6 +261,15 @@ pub fn schema(cluster: &Cluster, database: &str) -> BTreeSet<String> {
                 && !statement.starts_with("SELECT pg_catalog.set_config(")
         })
         .collect()
+}
+
+/// Debian's 15.20 keeps a number of its own among each column's options, and only its own `pg_dump` hides it.
+fn without_attver(line: &str) -> Option<String> {
+    let Some((before, rest)) = line.split_once(" SET (pg_attver=") else {
+        return Some(line.to_owned());
+    };
+    let (_, others) = rest.split_once(", ")?;
+    Some(format!("{before} SET ({others}"))
 }
 
 fn without_constraint_name(column: &str) -> String {
