@@ -30,6 +30,10 @@ impl Conninfo {
             .cancel_query(NoTls)
             .map_err(|e| Error::failed(e.to_string()))
     }
+    pub fn prepare_command(&self, command: &mut std::process::Command, application_name: &str) {
+        command.env("PGAPPNAME", application_name);
+        command.arg(format!("--dbname={}", self.0));
+    }
     pub fn describe(&self) -> String {
         self.0.clone()
     }
