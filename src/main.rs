@@ -4,6 +4,7 @@ mod capture;
 mod catalog;
 mod cli;
 mod conninfo;
+mod copy;
 mod cycle;
 mod destination;
 mod error;

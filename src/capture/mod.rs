@@ -11,4 +11,4 @@ pub use drift::Capture;
 pub use install::{Parties, capture_table, install, set_captured, settle, wanting};
 pub use remove::remove;
 pub use state::{Phase, State, read as read_state, set_phase, set_verified};
-pub use table::{changed_keys, key_matches};
+pub use table::{CAPTURE_TRIGGER, TRUNCATE_TRIGGER, changed_keys, key_matches};

@@ -33,6 +33,10 @@ impl Conninfo {
     pub fn location(&self) -> String {
         "new".into()
     }
+    pub fn prepare_command(&self, command: &mut std::process::Command, application_name: &str) {
+        command.env("PGAPPNAME", application_name);
+        command.arg(format!("--dbname={}", self.0));
+    }
     pub fn describe(&self) -> String {
         self.0.clone()
     }

@@ -73,6 +73,11 @@ impl Applier {
         &mut self.session
     }
 
+    /// Returns the token that lets this run write.
+    pub fn run_token(&self) -> &str {
+        &self.claim.run
+    }
+
     /// Returns the number of the last confirmed cycle.
     pub fn last_cycle(&self) -> i64 {
         self.claim.cycle

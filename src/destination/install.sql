@@ -25,6 +25,22 @@ CREATE TABLE IF NOT EXISTS switchover.copied (
     PRIMARY KEY (schema_name, table_name)
 );
 
+-- What copy --create-schema leaves for later: it wants data of one snapshot, which the first cycle
+-- brings. In this order.
+CREATE TABLE IF NOT EXISTS switchover.postponed (
+    position        integer PRIMARY KEY,
+    kind            text NOT NULL CHECK (kind IN ('foreign key', 'materialized view')),
+    name            text NOT NULL,          -- for messages
+    schema_name     text NOT NULL,
+    table_name      text NOT NULL,
+    constraint_name text,                   -- of a foreign key
+    statement       text NOT NULL,          -- ADD CONSTRAINT, or REFRESH
+    comment         text,                   -- of a foreign key
+    validated       boolean NOT NULL,       -- a foreign key that all rows are checked against
+    partitioned     boolean NOT NULL,       -- of a partitioned table: before 18, never NOT VALID
+    done_at         timestamptz
+);
+
 -- One row per cycle, written by the very transaction that applied it.
 CREATE TABLE IF NOT EXISTS switchover.confirmation (
     cycle         bigint PRIMARY KEY,

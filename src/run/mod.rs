@@ -1,7 +1,9 @@
 //! The verbs, each a list of steps.
 
+mod copy;
 mod drop;
 mod init;
+mod move_all;
 mod open;
 mod status;
 mod switch;
@@ -34,11 +36,13 @@ pub fn run(options: Options) -> Result<()> {
 fn dispatch(options: &Options, stop: &Stop) -> Result<()> {
     match options.command {
         Command::Init => init::init(options, &mut Both::open(options)?, stop),
+        Command::Copy => copy::command(options, Both::open(options)?, stop),
         Command::Sync => {
             let mut both = Both::open(options)?;
             let state = both.state()?;
             sync::sync(options, &mut open::prepare(options, both, state)?, stop)
         }
+        Command::Run => move_all::run(options, stop),
         Command::Switch => switch::command(options, Both::open(options)?, stop),
         Command::Status => status::status(options),
         Command::Drop => drop::drop(options, &mut Both::open(options)?, stop),

@@ -2,7 +2,7 @@
 
 use super::open::{Both, Prepared, patience};
 use super::sync::ms;
-use super::{counted, open};
+use super::{copy, counted, open};
 use crate::capture::{Phase, State};
 use crate::cli::Options;
 use crate::error::{Error, Result};
@@ -40,6 +40,9 @@ fn refuse_unverified(options: &Options, state: &State) -> Result<()> {
 /// # Errors
 /// As [`switch::switch`].
 pub fn switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<()> {
+    // What can only be made behind a cycle must be there before applications come.
+    prepared.cycles.run(stop)?;
+    copy::complete(options, prepared, stop)?;
     let setup = Setup {
         patience: patience(options),
         interval: options.interval,

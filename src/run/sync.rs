@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::counted;
 use super::open::Prepared;
+use super::{copy, counted};
 use crate::cli::Options;
 use crate::cycle::Report;
 use crate::error::Result;
@@ -14,9 +14,10 @@ use crate::stop::Stop;
 /// # Errors
 /// As a cycle fails. A signal ends it without one.
 pub fn sync(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<()> {
-    let cycles = &mut prepared.cycles;
-    let report = cycles.run(stop)?;
+    let report = prepared.cycles.run(stop)?;
     tell(&report);
+    copy::complete(options, prepared, stop)?;
+    let cycles = &mut prepared.cycles;
     if !options.follow {
         return Ok(());
     }

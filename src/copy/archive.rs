@@ -1,0 +1,180 @@
+//! Reads and filters what pg_dump and pg_restore write: the table of contents of an archive, and the
+//! SQL of its first section. Pure.
+
+use std::collections::BTreeSet;
+
+use crate::capture::{CAPTURE_TRIGGER, TRUNCATE_TRIGGER};
+
+/// An option of a column that one vendor's pg_dump prints and that no server lets be set.
+const FOREIGN_OPTION: &str = "pg_attver";
+
+/// Decides which entries of an archive are restored.
+#[derive(Debug, Default)]
+pub struct Filter {
+    /// What exists on the destination already, as `KIND schema tag`.
+    pub existing: BTreeSet<String>,
+    /// What belongs to an object that is created later, in the same form.
+    pub postponed: BTreeSet<String>,
+}
+
+impl Filter {
+    /// Returns the list for `pg_restore -L`: the lines of `pg_restore -l` that are wanted, in order.
+    pub fn apply(&self, list: &str) -> String {
+        list.lines()
+            .filter(|line| entry(line).is_none_or(|entry| self.wants(entry)))
+            .map(|line| format!("{line}\n"))
+            .collect()
+    }
+
+    fn wants(&self, entry: &str) -> bool {
+        // Foreign keys come once the data is of one snapshot; the comment of an extension comes with
+        // it, and only its owner may write one.
+        let unwanted = ["FK CONSTRAINT ", "COMMENT - EXTENSION "];
+        !(unwanted.iter().any(|start| entry.starts_with(start))
+            || is_our_trigger(entry)
+            || starts_with_one_of(entry, &self.existing)
+            || starts_with_one_of(entry, &self.postponed))
+    }
+}
+
+/// Returns kind, schema, tag and owner of a line, which are not told apart further: each may hold
+/// spaces. `None` for comments and empty lines.
+fn entry(line: &str) -> Option<&str> {
+    if line.starts_with(';') {
+        return None;
+    }
+    let (_, behind) = line.split_once("; ")?;
+    let mut parts = behind.splitn(3, ' ');
+    let (_catalog, _oid) = (parts.next()?, parts.next()?);
+    parts.next()
+}
+
+fn is_our_trigger(entry: &str) -> bool {
+    entry.starts_with("TRIGGER ")
+        && [CAPTURE_TRIGGER, TRUNCATE_TRIGGER]
+            .iter()
+            .any(|name| entry.contains(&format!(" {name} ")))
+}
+
+/// Returns true if the entry, cut off before its owner wherever that begins, is in the set.
+fn starts_with_one_of(entry: &str, set: &BTreeSet<String>) -> bool {
+    !set.is_empty()
+        && entry
+            .match_indices(' ')
+            .any(|(at, _)| set.contains(&entry[..at]))
+}
+
+/// Returns a name as `pg_restore -l` prints it.
+pub fn listed(name: &str) -> String {
+    name.replace(['\n', '\r'], " ")
+}
+
+/// Makes SQL that `pg_restore -f` wrote fit for a server: without psql's own commands, and without
+/// settings and options that it does not know.
+pub fn for_server(sql: &str, version: i32) -> String {
+    let unknown = |line: &str| {
+        line.starts_with("\\restrict ")
+            || line.starts_with("\\unrestrict ")
+            || (version < 170_000 && line == "SET transaction_timeout = 0;")
+    };
+    let mut text = String::with_capacity(sql.len());
+    for line in sql.lines().filter(|line| !unknown(line)) {
+        if let Some(line) = without_foreign_option(line) {
+            text.push_str(&line);
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// Takes the option out of `ALTER TABLE … ALTER COLUMN … SET (n_distinct=5, pg_attver=2);`; nothing
+/// is left of the statement if it was the only one.
+fn without_foreign_option(line: &str) -> Option<String> {
+    let wanted = line.starts_with("ALTER ") && line.contains(" ALTER COLUMN ");
+    let Some((head, options)) = line.rsplit_once(" SET (").filter(|(_, options)| {
+        wanted && options.contains(FOREIGN_OPTION) && options.ends_with(");")
+    }) else {
+        return Some(line.to_string());
+    };
+    let kept: Vec<&str> = options
+        .trim_end_matches(");")
+        .split(", ")
+        .filter(|option| option.split('=').next() != Some(FOREIGN_OPTION))
+        .collect();
+    (!kept.is_empty()).then(|| format!("{head} SET ({});", kept.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &str = "\
+;
+; Archive created at 2026-01-01
+;     Dumped by pg_dump version: 18.4
+;
+2; 3079 16400 EXTENSION - citext 
+3441; 0 0 COMMENT - EXTENSION citext 
+215; 1259 16386 TABLE public t postgres
+3300; 2606 16395 CONSTRAINT public t t_pkey postgres
+3301; 1259 16396 INDEX public t_a role with spaces
+3302; 1259 16397 INDEX public t_a_b role with spaces
+3303; 2620 16398 TRIGGER public t pg_switchover_capture postgres
+3304; 2620 16399 TRIGGER Odd \"Schema\" a table pg_switchover_truncate the owner
+3305; 2620 16401 TRIGGER public t audit postgres
+3306; 2606 16402 FK CONSTRAINT public t t_parent_fkey postgres
+3307; 0 0 COMMENT public CONSTRAINT t_parent_fkey ON t postgres
+";
+
+    fn ids(list: &str) -> Vec<&str> {
+        list.lines()
+            .filter(|line| entry(line).is_some())
+            .filter_map(|line| line.split(';').next())
+            .collect()
+    }
+
+    #[test]
+    fn our_triggers_and_foreign_keys_stay_behind() {
+        let filter = Filter {
+            postponed: ["COMMENT public CONSTRAINT t_parent_fkey ON t".to_string()].into(),
+            ..Filter::default()
+        };
+        let kept = filter.apply(LIST);
+        assert_eq!(ids(&kept), ["2", "215", "3300", "3301", "3302", "3305"]);
+        assert!(kept.starts_with(";\n; Archive"));
+    }
+
+    #[test]
+    fn what_exists_is_not_created_again_whoever_owns_it() {
+        let existing = [
+            "INDEX public t_a",
+            "CONSTRAINT public t t_pkey",
+            "TRIGGER public t audit",
+        ];
+        let filter = Filter {
+            existing: existing.map(String::from).into(),
+            ..Filter::default()
+        };
+        let kept = filter.apply(LIST);
+        assert_eq!(ids(&kept), ["2", "215", "3302", "3307"]);
+    }
+
+    #[test]
+    fn commands_of_psql_and_unknown_settings_are_taken_out() {
+        let sql = "\\restrict abc\n\nSET transaction_timeout = 0;\nSET row_security = off;\n\\unrestrict abc\n";
+        assert_eq!(for_server(sql, 160_003), "\nSET row_security = off;\n");
+        assert!(for_server(sql, 180_000).contains("transaction_timeout"));
+    }
+
+    #[test]
+    fn an_option_that_servers_refuse_is_taken_out() {
+        let sql = "ALTER TABLE ONLY public.t ALTER COLUMN a SET (pg_attver=2);\n\
+                   ALTER TABLE ONLY public.t ALTER COLUMN b SET (n_distinct=5, pg_attver=2);\n\
+                   ALTER TABLE ONLY public.t ALTER COLUMN c SET (n_distinct=5);\n";
+        assert_eq!(
+            for_server(sql, 180_000),
+            "ALTER TABLE ONLY public.t ALTER COLUMN b SET (n_distinct=5);\n\
+             ALTER TABLE ONLY public.t ALTER COLUMN c SET (n_distinct=5);\n"
+        );
+    }
+}

@@ -1,0 +1,299 @@
+//! Loads every table, in parallel, so that a kill costs no more than the tables that were under way.
+//!
+//! Each table is read in one snapshot, whichever that is: the changes of every row since `init` are in
+//! the log, and the first cycle brings the whole to one state. `switchover.copied` on the destination
+//! says which tables are begun and which are there, in the transactions that write their rows.
+
+mod analyze;
+mod archive;
+mod chunks;
+mod crew;
+mod empty;
+mod postponed;
+mod progress;
+mod schema;
+mod table;
+mod tools;
+mod worker;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Mutex;
+use std::time::Instant;
+
+use crossbeam_channel::unbounded;
+
+pub use postponed::{Completed, complete, pending};
+pub use schema::SchemaOptions;
+
+use crate::catalog::{Catalog, Relation, Selection, compare};
+use crate::cli::Progress as When;
+use crate::destination::{self, Claim};
+use crate::error::{Error, Result};
+use crate::ident::QualifiedName;
+use crate::session::Session;
+use crate::stop::Stop;
+use chunks::Limits;
+use empty::Emptier;
+use progress::Progress;
+use schema::Schema;
+use table::Table;
+use worker::{Event, Work};
+
+/// The first version that reads a range of ctids without reading the rest of the table.
+const RANGE_SCANS: i32 = 140_000;
+
+/// Differences between the two schemas that an error names.
+const NAMED: usize = 3;
+
+/// What is copied, and how.
+pub struct Parameters<'a> {
+    /// The source's captured relations.
+    pub catalog: &'a Catalog,
+    /// What the destination's bookkeeping said when this run claimed it.
+    pub claim: &'a Claim,
+    /// Workers, each with a connection to either side.
+    pub jobs: usize,
+    /// Rows on the destination that are not ours are thrown away.
+    pub truncate: bool,
+    /// Brings the schema too.
+    pub create_schema: Option<SchemaOptions>,
+    /// When bars are drawn.
+    pub progress: When,
+    /// No bars unless they are asked for. What the log shows is the log's own choice.
+    pub quiet: bool,
+}
+
+/// What a copy did.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Report {
+    /// Tables copied now.
+    pub tables: usize,
+    /// Tables that an earlier run had copied.
+    pub skipped: usize,
+    /// Rows copied now.
+    pub rows: u64,
+    /// Bytes copied now, as they went over the wire.
+    pub bytes: u64,
+    /// Time for everything, the schema and ANALYZE included.
+    pub seconds: f64,
+}
+
+/// Copies what is not copied yet, and notes on the destination that all is there. The caller holds the
+/// source's advisory lock, and has captured every relation of the catalog. Foreign keys and
+/// materialized views of a schema that was created here follow after the first cycle: [`complete`].
+///
+/// # Errors
+/// The destination has rows that are not ours, or lacks tables or columns; as either server says.
+/// What is finished by then stays; run again, it goes on.
+pub fn copy(
+    source: &mut Session,
+    destination: &mut Session,
+    parameters: &Parameters<'_>,
+    stop: &Stop,
+) -> Result<Report> {
+    let began = Instant::now();
+    let schema = prepare_schema(source, destination, parameters, stop)?;
+    let there = Catalog::read(destination, &Selection::default())?;
+    refuse_differences(parameters, &there)?;
+    let mut report = load(source, destination, parameters, &there, stop)?;
+    if let Some(schema) = schema {
+        log::info!("creating indexes and constraints");
+        schema.finish(destination, parameters.jobs)?;
+    }
+    if report.tables > 0 || !parameters.claim.copied {
+        log::info!("collecting the planner's statistics");
+        let relations = &parameters.catalog.relations;
+        analyze::analyze(destination, relations, parameters.jobs, stop)?;
+        let sql = format!(
+            "BEGIN; UPDATE switchover.state SET copied_at = pg_catalog.clock_timestamp(); {} COMMIT;",
+            destination::hold(&parameters.claim.run)
+        );
+        destination.execute("note that the copy is complete", &sql)?;
+    }
+    report.seconds = began.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+/// Dumps the schema if any of it is missing, and creates the tables if they are.
+fn prepare_schema<'a>(
+    source: &mut Session,
+    destination: &mut Session,
+    parameters: &'a Parameters<'_>,
+    stop: &'a Stop,
+) -> Result<Option<Schema<'a>>> {
+    let claim = parameters.claim;
+    let Some(options) = &parameters.create_schema else {
+        schema::refuse_half_a_schema(claim)?;
+        return Ok(None);
+    };
+    if claim.schema_finished {
+        return Ok(None);
+    }
+    let captured: Vec<u32> = parameters
+        .catalog
+        .relations
+        .iter()
+        .map(|relation| relation.oid)
+        .collect();
+    let schema = Schema::dump(source, destination, &captured, options, &claim.run, stop)?;
+    if !claim.schema_created {
+        schema.create_tables(destination)?;
+    }
+    Ok(Some(schema))
+}
+
+/// Refuses a destination whose tables cannot take the rows.
+fn refuse_differences(parameters: &Parameters<'_>, there: &Catalog) -> Result<()> {
+    let claim = parameters.claim;
+    let keys_follow = parameters.create_schema.is_some() && !claim.schema_finished;
+    let differences = compare(parameters.catalog, there, !keys_follow);
+    let Some(first) = differences.first() else {
+        return Ok(());
+    };
+    let shown: Vec<&str> = differences
+        .iter()
+        .take(NAMED)
+        .map(|difference| difference.what.as_str())
+        .collect();
+    let more = match differences.len() - shown.len() {
+        0 => String::new(),
+        more => format!(" (and {more} more; check lists them)"),
+    };
+    Err(Error::failed(format!("{}{more}", shown.join(", "))).mend(first.mend.as_str()))
+}
+
+/// Empties and fills the tables that are not finished.
+fn load(
+    source: &Session,
+    destination: &mut Session,
+    parameters: &Parameters<'_>,
+    there: &Catalog,
+    stop: &Stop,
+) -> Result<Report> {
+    let copied = destination::copied_tables(destination)?;
+    let finished: BTreeSet<&QualifiedName> = copied
+        .iter()
+        .filter(|table| table.finished)
+        .map(|table| &table.name)
+        .collect();
+    let begun: BTreeSet<QualifiedName> = copied.iter().map(|table| table.name.clone()).collect();
+    let relations: Vec<&Relation> = parameters
+        .catalog
+        .relations
+        .iter()
+        .filter(|relation| !finished.contains(&relation.name))
+        .collect();
+    let filled = empty::with_rows(destination, &relations)?;
+    if !parameters.truncate {
+        empty::refuse_foreign_rows(&filled, &begun)?;
+    }
+    let emptier = Emptier::read(destination)?;
+    if !filled.is_empty() {
+        let mut session = destination.another("copy emptying")?;
+        worker::replica_role(&mut session)?;
+        emptier.empty(&mut session, &filled, &parameters.claim.run)?;
+    }
+    let mut report = Report {
+        skipped: parameters.catalog.relations.len() - relations.len(),
+        ..Report::default()
+    };
+    if relations.is_empty() {
+        return Ok(report);
+    }
+    let tables = tables(source, &relations, there, parameters.jobs)?;
+    work_off(
+        source,
+        destination,
+        parameters,
+        tables,
+        &emptier,
+        stop,
+        &mut report,
+    )?;
+    Ok(report)
+}
+
+/// Splits the relations into chunks.
+fn tables<'a>(
+    source: &Session,
+    relations: &[&'a Relation],
+    there: &Catalog,
+    jobs: usize,
+) -> Result<Vec<Table<'a>>> {
+    let limits = Limits {
+        jobs,
+        ranges: source.version() >= RANGE_SCANS,
+    };
+    let mut chunks = vec![Vec::new(); relations.len()];
+    for chunk in chunks::split(relations, limits) {
+        chunks[chunk.table].push(chunk);
+    }
+    relations
+        .iter()
+        .zip(chunks)
+        .map(|(relation, chunks)| {
+            let name = &relation.name;
+            let other = there.relation(name).ok_or_else(|| {
+                Error::failed(format!("table {name} is missing on the destination"))
+            })?;
+            Ok(Table::new(relation, other, chunks))
+        })
+        .collect()
+}
+
+/// Runs the workers until every chunk is copied.
+fn work_off(
+    source: &Session,
+    destination: &Session,
+    parameters: &Parameters<'_>,
+    tables: Vec<Table<'_>>,
+    emptier: &Emptier,
+    stop: &Stop,
+    report: &mut Report,
+) -> Result<()> {
+    // The largest table first; the chunks of one table follow one another, so that no more tables
+    // are under way, and no more snapshots are open, than there are workers.
+    let mut order: Vec<&Table<'_>> = tables.iter().collect();
+    order.sort_by_key(|table| std::cmp::Reverse(table.relation.bytes));
+    let queue: VecDeque<_> = order
+        .iter()
+        .flat_map(|table| table.chunks.iter().cloned())
+        .collect();
+    let jobs = parameters.jobs.clamp(1, queue.len().max(1));
+    let (events, heard) = unbounded();
+    let work = Work {
+        source: source.conninfo(),
+        destination: destination.conninfo(),
+        tables,
+        queue: Mutex::new(queue),
+        emptier,
+        run: &parameters.claim.run,
+        events,
+    };
+    let mut progress = Progress::begin(parameters.progress, parameters.quiet, &work.tables);
+    let mut tick = |progress: &mut Progress| {
+        for event in heard.try_iter() {
+            match event {
+                Event::Began(number) => progress.table_began(number, &work.tables[number]),
+                Event::Finished(number) => progress.table_finished(number, &work.tables[number]),
+            }
+        }
+        progress.tick(&work.tables);
+    };
+    let result = crew::run(
+        jobs,
+        stop,
+        |crew, number| worker::work(&work, crew, number),
+        || tick(&mut progress),
+    );
+    tick(&mut progress);
+    progress.end(result.is_ok());
+    result?;
+    for table in &work.tables {
+        let state = crew::lock(table.state());
+        report.tables += 1;
+        report.rows += state.rows;
+        report.bytes += state.bytes;
+    }
+    Ok(())
+}

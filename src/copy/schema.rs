@@ -1,0 +1,320 @@
+//! Brings the schema with pg_dump and pg_restore: tables before the data, keys and indexes after it.
+//!
+//! The first section is executed here, in one transaction with the note that it is done, so that it
+//! is there as a whole or not at all. The last one is executed by `pg_restore -j`, entry by entry;
+//! what an interrupted attempt made of it is looked up and left out.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use postgres::error::SqlState;
+
+use super::archive::{Filter, for_server, listed};
+use super::postponed::Postponed;
+use super::tools::{self, Tools};
+use crate::conninfo::Conninfo;
+use crate::destination;
+use crate::error::{Error, Result, Side};
+use crate::ident::literal;
+use crate::session::{Session, text};
+use crate::stop::Stop;
+
+/// How `--create-schema` goes about it.
+#[derive(Debug, Clone, Default)]
+pub struct SchemaOptions {
+    /// Where pg_dump and pg_restore are; `None` looks on PATH and where packages put them.
+    pub pg_bindir: Option<PathBuf>,
+    /// Everything belongs to the connecting role.
+    pub no_owner: bool,
+    /// Without GRANT and REVOKE.
+    pub no_privileges: bool,
+}
+
+/// An archive of the source's schema, in a directory of its own that goes with it.
+pub struct Schema<'a> {
+    tools: Tools,
+    options: &'a SchemaOptions,
+    destination: Conninfo,
+    postponed: Vec<Postponed>,
+    directory: Directory,
+    run: &'a str,
+    stop: &'a Stop,
+}
+
+/// Bits of `server_version_num` below the major version.
+const MAJOR: i32 = 10_000;
+
+impl<'a> Schema<'a> {
+    /// Dumps the schema of the source: all of it, whatever tables were selected, because a table may
+    /// need any of the types, functions and extensions.
+    ///
+    /// # Errors
+    /// No pg_dump will do; it fails.
+    pub fn dump(
+        source: &mut Session,
+        destination: &Session,
+        captured: &[u32],
+        options: &'a SchemaOptions,
+        run: &'a str,
+        stop: &'a Stop,
+    ) -> Result<Schema<'a>> {
+        let newer = source.version().max(destination.version()) / MAJOR;
+        let tools = tools::find(options.pg_bindir.as_deref(), newer.unsigned_abs())?;
+        log::info!("copying the schema with {}", tools.dump.display());
+        let schema = Schema {
+            tools,
+            options,
+            destination: destination.conninfo().clone(),
+            postponed: Postponed::list(source, captured)?,
+            directory: Directory::new()?,
+            run,
+            stop,
+        };
+        let mut command = Command::new(&schema.tools.dump);
+        source
+            .conninfo()
+            .prepare_command(&mut command, "pg_switchover: pg_dump");
+        command
+            .args([
+                "--format=custom",
+                "--schema-only",
+                "--exclude-schema=switchover",
+            ])
+            .args(["--no-publications", "--no-subscriptions"])
+            .arg("--lock-wait-timeout=60000")
+            .arg("--file")
+            .arg(schema.archive());
+        schema.add_options(&mut command);
+        let what = "dump the schema of the source";
+        tools::run(&mut command, what, &schema.said(), stop)?;
+        Ok(schema)
+    }
+
+    /// Creates what comes before the data, and notes it, in one transaction.
+    ///
+    /// # Errors
+    /// As the server says; nothing is there then.
+    pub fn create_tables(&self, destination: &Session) -> Result<()> {
+        let list = self.list("pre-data", &Filter::default())?;
+        let file = self.directory.path.join("pre-data.sql");
+        let mut command = self.restore();
+        command
+            .args(["--section=pre-data", "--use-list"])
+            .arg(list)
+            .arg("--file")
+            .arg(&file)
+            .arg(self.archive());
+        let what = "read the dumped schema";
+        tools::run(&mut command, what, &self.said(), self.stop)?;
+        let script = for_server(&self.read(&file)?, destination.version());
+        // The script changes settings of its session.
+        let mut session = destination.another("copy schema")?;
+        let sql = format!(
+            "BEGIN;\n{script}\nSET search_path = '';\n{}
+             UPDATE switchover.state SET schema_created_at = pg_catalog.clock_timestamp();\n{}\nCOMMIT;",
+            Postponed::note(&self.postponed),
+            destination::hold(self.run)
+        );
+        session
+            .execute("create the schema", &sql)
+            .map_err(|error| mended(error, self.options))
+    }
+
+    /// Creates what comes after the data, all but what is postponed, with `jobs` connections.
+    ///
+    /// # Errors
+    /// As pg_restore says; run again, it goes on where it ended.
+    pub fn finish(&self, destination: &mut Session, jobs: usize) -> Result<()> {
+        let filter = Filter {
+            existing: existing(destination)?,
+            postponed: self
+                .postponed
+                .iter()
+                .map(Postponed::listed_comment)
+                .collect(),
+        };
+        let list = self.list("post-data", &filter)?;
+        let mut command = self.restore();
+        self.destination
+            .prepare_command(&mut command, "pg_switchover: pg_restore");
+        command
+            .args(["--section=post-data", "--exit-on-error"])
+            .arg(format!("--jobs={jobs}"))
+            .arg("--use-list")
+            .arg(list)
+            .arg(self.archive());
+        let what = "create the indexes and constraints on the destination";
+        tools::run(&mut command, what, &self.said(), self.stop)?;
+        let sql = format!(
+            "BEGIN; UPDATE switchover.state SET schema_finished_at = pg_catalog.clock_timestamp(); {} COMMIT;",
+            destination::hold(self.run)
+        );
+        destination.execute("note that the schema is complete", &sql)
+    }
+
+    /// Writes the list of the entries of a section that are wanted; returns the file.
+    fn list(&self, section: &str, filter: &Filter) -> Result<PathBuf> {
+        let all = self.directory.path.join(format!("{section}.all"));
+        let wanted = self.directory.path.join(format!("{section}.list"));
+        let mut command = self.restore();
+        command
+            .arg("--list")
+            .arg(format!("--section={section}"))
+            .arg("--file")
+            .arg(&all)
+            .arg(self.archive());
+        let what = "list the dumped schema";
+        tools::run(&mut command, what, &self.said(), self.stop)?;
+        std::fs::write(&wanted, filter.apply(&self.read(&all)?))
+            .map_err(|error| file_error(&wanted, &error))?;
+        Ok(wanted)
+    }
+
+    fn restore(&self) -> Command {
+        let mut command = Command::new(&self.tools.restore);
+        self.add_options(&mut command);
+        command
+    }
+
+    fn add_options(&self, command: &mut Command) {
+        if self.options.no_owner {
+            command.arg("--no-owner");
+        }
+        if self.options.no_privileges {
+            command.arg("--no-privileges");
+        }
+    }
+
+    fn archive(&self) -> PathBuf {
+        self.directory.path.join("schema.dump")
+    }
+
+    fn said(&self) -> PathBuf {
+        self.directory.path.join("stderr")
+    }
+
+    fn read(&self, path: &Path) -> Result<String> {
+        std::fs::read_to_string(path).map_err(|error| file_error(path, &error))
+    }
+}
+
+/// Says what can be done about the usual reasons why a schema cannot be created.
+fn mended(error: Error, options: &SchemaOptions) -> Error {
+    let exists = [
+        SqlState::DUPLICATE_TABLE,
+        SqlState::DUPLICATE_SCHEMA,
+        SqlState::DUPLICATE_OBJECT,
+        SqlState::DUPLICATE_FUNCTION,
+    ];
+    if exists.iter().any(|state| error.is(state)) {
+        return error.mend(
+            "leave out --create-schema if the schema is complete there, or begin with an empty database",
+        );
+    }
+    if error.is(&SqlState::UNDEFINED_OBJECT) && error.message.contains("role \"") {
+        let owners = if options.no_owner {
+            ""
+        } else {
+            "--no-owner or "
+        };
+        return error.mend(format!(
+            "create the role there (pg_dumpall --roles-only), or use {owners}--no-privileges"
+        ));
+    }
+    if error.is(&SqlState::OUT_OF_MEMORY) || error.message.contains("out of shared memory") {
+        return error.mend("raise max_locks_per_transaction on the destination");
+    }
+    error
+}
+
+/// Lists what exists of the last section, in the words of `pg_restore -l`.
+fn existing(destination: &mut Session) -> Result<std::collections::BTreeSet<String>> {
+    let sql = include_str!("existing.sql");
+    let rows = destination.simple("list keys and indexes", sql)?;
+    Ok(rows.iter().map(|row| listed(text(row, 0))).collect())
+}
+
+/// A directory that nobody else can read; it goes when this is dropped.
+struct Directory {
+    path: PathBuf,
+}
+
+impl Directory {
+    fn new() -> Result<Directory> {
+        let nanos = std::time::UNIX_EPOCH
+            .elapsed()
+            .map_or(0, |time| time.subsec_nanos());
+        let name = format!("pg_switchover-{}-{nanos}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        // Fails if somebody made it first, so that nobody else's directory is ever used.
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .map_err(|error| {
+                file_error(&path, &error).mend("set TMPDIR to a directory of yours")
+            })?;
+        Ok(Directory { path })
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.path) {
+            log::warn!("could not remove {}: {error}", self.path.display());
+        }
+    }
+}
+
+fn file_error(path: &Path, error: &std::io::Error) -> Error {
+    Error::failed(format!("could not use {}: {error}", path.display()))
+}
+
+/// Refuses to go on without the rest of a schema that an earlier `copy --create-schema` began.
+///
+/// # Errors
+/// It is not complete.
+pub fn refuse_half_a_schema(claim: &destination::Claim) -> Result<()> {
+    if claim.schema_created && !claim.schema_finished {
+        return Err(Error::failed(format!(
+            "the {} has tables from copy --create-schema, but not their keys and indexes",
+            Side::Destination
+        ))
+        .mend("run copy with --create-schema again"));
+    }
+    Ok(())
+}
+
+impl Postponed {
+    /// Returns the comment's entry in the archive, which has to wait with its foreign key.
+    fn listed_comment(&self) -> String {
+        let tag = self.comment_tag.as_deref().unwrap_or_default();
+        format!("COMMENT {} {}", listed(&self.schema), listed(tag))
+    }
+
+    /// Returns the statements that note what is postponed.
+    fn note(postponed: &[Postponed]) -> String {
+        let optional = |text: &Option<String>| match text {
+            Some(text) => literal(text),
+            None => "NULL".to_string(),
+        };
+        let mut sql = String::from("DELETE FROM switchover.postponed;\n");
+        for (position, one) in postponed.iter().filter(|one| one.captured).enumerate() {
+            sql.push_str(&format!(
+                "INSERT INTO switchover.postponed VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}, {});\n",
+                position + 1,
+                literal(&one.kind),
+                literal(&one.name),
+                literal(&one.schema),
+                literal(&one.table),
+                optional(&one.constraint),
+                literal(&one.statement),
+                optional(&one.comment),
+                one.validated,
+                one.partitioned
+            ));
+        }
+        sql
+    }
+}

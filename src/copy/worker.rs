@@ -1,0 +1,317 @@
+//! The workers: each takes chunks from the queue, one COPY out of the source into one COPY on the
+//! destination, a transaction for each chunk on either side.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, Write};
+use std::sync::Mutex;
+
+use crossbeam_channel::Sender;
+use postgres::error::SqlState;
+
+use super::chunks::Chunk;
+use super::crew::{Crew, lock};
+use super::empty::Emptier;
+use super::table::{LOCK_TIMEOUT, Reading, Snapshot, State, Table};
+use crate::conninfo::Conninfo;
+use crate::destination;
+use crate::error::{Error, Result, Side};
+use crate::session::{Session, copy_error};
+
+/// Bytes handed to the destination at once: the driver sends what it is given message by message,
+/// and a message per row costs more than the row.
+const BLOCK: usize = 64 << 10;
+
+/// What all workers work on.
+pub struct Work<'a> {
+    /// The source's address.
+    pub source: &'a Conninfo,
+    /// The destination's address.
+    pub destination: &'a Conninfo,
+    /// The tables that chunks point to.
+    pub tables: Vec<Table<'a>>,
+    /// What nobody has taken yet.
+    pub queue: Mutex<VecDeque<Chunk>>,
+    /// Empties a table that has to be begun anew.
+    pub emptier: &'a Emptier,
+    /// The token that `hold` asks for.
+    pub run: &'a str,
+    /// Tells progress what has begun and ended.
+    pub events: Sender<Event>,
+}
+
+/// What progress is told; the number is the table's position.
+pub enum Event {
+    /// The first chunk has begun.
+    Began(usize),
+    /// The table is confirmed as copied.
+    Finished(usize),
+}
+
+/// Returns the role in which neither user triggers nor foreign keys act. ENABLE ALWAYS ones do.
+///
+/// # Errors
+/// The role may not do that.
+pub fn replica_role(session: &mut Session) -> Result<()> {
+    let sql = format!("SET session_replication_role = replica; {LOCK_TIMEOUT}");
+    let error = match session.execute("switch off triggers and foreign keys", &sql) {
+        Ok(()) => return Ok(()),
+        Err(error) => error,
+    };
+    if error.is(&SqlState::INSUFFICIENT_PRIVILEGE) {
+        let mend = if session.version() >= 150_000 {
+            "connect as a superuser, or GRANT SET ON PARAMETER session_replication_role TO the role"
+        } else {
+            "connect as a superuser, which PostgreSQL 14 and older want for that"
+        };
+        return Err(error.mend(mend));
+    }
+    Err(error)
+}
+
+/// Copies chunks until none is left.
+///
+/// # Errors
+/// The first thing that fails; the other workers then end too.
+pub fn work(work: &Work<'_>, crew: &Crew<'_>, number: usize) -> Result<()> {
+    let purpose = format!("copy worker {number}");
+    let mut ends = Ends {
+        source: crew.open(work.source, Side::Source, &purpose)?,
+        destination: crew.open(work.destination, Side::Destination, &purpose)?,
+    };
+    let result = ends.work(work, crew);
+    if let Err(error) = result {
+        // Said while both sessions are open: closing one that still sends rows would wait for them,
+        // and the cancel requests that end this come from the supervisor.
+        crew.fail(error);
+    }
+    Ok(())
+}
+
+/// A worker's two sessions.
+struct Ends {
+    source: Session,
+    destination: Session,
+}
+
+impl Ends {
+    fn work(&mut self, work: &Work<'_>, crew: &Crew<'_>) -> Result<()> {
+        self.source.execute("set a lock time-out", LOCK_TIMEOUT)?;
+        replica_role(&mut self.destination)?;
+        while !crew.over() {
+            let Some(chunk) = lock(&work.queue).pop_front() else {
+                break;
+            };
+            self.chunk(work, crew, &chunk)?;
+        }
+        Ok(())
+    }
+
+    fn chunk(&mut self, work: &Work<'_>, crew: &Crew<'_>, chunk: &Chunk) -> Result<()> {
+        let table = &work.tables[chunk.table];
+        let copied = match self.begin(work, crew, chunk)? {
+            Reading::Begun(snapshot) => {
+                let copied = self.pipe(table, crew, chunk)?;
+                self.commit(work, chunk, &snapshot, copied)?;
+                Some((snapshot, copied))
+            }
+            Reading::Rewritten => None,
+        };
+        let mut state = lock(table.state());
+        state.left -= 1;
+        match &copied {
+            Some((_, (rows, bytes))) => {
+                state.rows += rows;
+                state.bytes += bytes;
+            }
+            None => state.rewritten = true,
+        }
+        if state.left > 0 {
+            return Ok(());
+        }
+        if state.rewritten {
+            return self.restart(work, chunk.table, &mut state);
+        }
+        if let Some((snapshot, _)) = copied.filter(|_| table.chunks.len() > 1) {
+            self.finish(work, table, &snapshot, &state)?;
+            state.close();
+        }
+        let _ = work.events.send(Event::Finished(chunk.table));
+        Ok(())
+    }
+
+    /// Begins both transactions; the first chunk of a table opens the table.
+    fn begin(&mut self, work: &Work<'_>, crew: &Crew<'_>, chunk: &Chunk) -> Result<Reading> {
+        let table = &work.tables[chunk.table];
+        let mut state = lock(table.state());
+        if state.rewritten {
+            return Ok(Reading::Rewritten);
+        }
+        let begin_table = destination::begin_table(&table.relation.name);
+        let what = format!("begin table {}", table.relation.name);
+        if table.chunks.len() == 1 {
+            let _ = work.events.send(Event::Began(chunk.table));
+            let sql = format!("BEGIN; {begin_table}");
+            self.destination.execute(&what, &sql)?;
+        } else {
+            if !state.is_open() {
+                let _ = work.events.send(Event::Began(chunk.table));
+                // Committed before any of its rows are, or a row could be there that nobody owns.
+                let sql = format!(
+                    "BEGIN; {begin_table} {} COMMIT;",
+                    destination::hold(work.run)
+                );
+                self.destination.execute(&what, &sql)?;
+                state.open(table, crew, &self.source)?;
+            }
+            self.destination.execute(&what, "BEGIN")?;
+        }
+        let reading = table.begin_reading(chunk, &mut self.source, &state)?;
+        if matches!(reading, Reading::Rewritten) {
+            self.destination.execute("end a transaction", "ROLLBACK")?;
+        }
+        Ok(reading)
+    }
+
+    /// Moves the rows of a chunk; returns how many rows and bytes.
+    fn pipe(&mut self, table: &Table<'_>, crew: &Crew<'_>, chunk: &Chunk) -> Result<(u64, u64)> {
+        let read = format!("read table {}", chunk.from);
+        let write = format!("write table {}", table.relation.name);
+        let mut reader = self.source.copy_out(&read, &table.copy_out(chunk))?;
+        let mut writer = self.destination.copy_in(&write, &table.copy_in())?;
+        let failed_read = |error| copy_error(Side::Source, &read, &error);
+        let failed_write = |error| copy_error(Side::Destination, &write, &error);
+        let mut block = Vec::with_capacity(2 * BLOCK);
+        let mut tally = Tally::default();
+        loop {
+            crew.check()?;
+            let end = fill(&mut reader, &mut block, &mut tally.rows).map_err(failed_read)?;
+            writer.write_all(&block).map_err(failed_write)?;
+            tally.add(table, chunk, block.len() as u64);
+            block.clear();
+            if end {
+                break;
+            }
+            // A row larger than the block is not worth a copy of its own.
+            let row = reader.fill_buf().map_err(failed_read)?;
+            let length = row.len();
+            if length >= BLOCK {
+                writer.write_all(row).map_err(failed_write)?;
+                tally.rows += 1;
+                tally.add(table, chunk, length as u64);
+                reader.consume(length);
+            }
+        }
+        let rows = writer
+            .finish()
+            .map_err(|error| Error::from_postgres(Side::Destination, &write, &error))?;
+        table.advance(chunk.weight - tally.weight, 0, 0);
+        Ok((rows, tally.bytes))
+    }
+
+    /// Ends both transactions; a table in one chunk is confirmed by the very commit that brings it.
+    fn commit(
+        &mut self,
+        work: &Work<'_>,
+        chunk: &Chunk,
+        snapshot: &Snapshot,
+        (rows, bytes): (u64, u64),
+    ) -> Result<()> {
+        let table = &work.tables[chunk.table];
+        self.source.execute("end a transaction", "COMMIT")?;
+        let name = &table.relation.name;
+        let finish = match table.chunks.len() {
+            1 => destination::finish_table(name, &snapshot.visible, rows, bytes),
+            _ => String::new(),
+        };
+        let sql = format!("{finish} {} COMMIT;", destination::hold(work.run));
+        self.destination
+            .execute(&format!("commit rows of table {name}"), &sql)
+    }
+
+    /// Confirms a table whose chunks are all committed.
+    fn finish(
+        &mut self,
+        work: &Work<'_>,
+        table: &Table<'_>,
+        snapshot: &Snapshot,
+        state: &State,
+    ) -> Result<()> {
+        let name = &table.relation.name;
+        let sql = format!(
+            "BEGIN; {} {} COMMIT;",
+            destination::finish_table(name, &snapshot.visible, state.rows, state.bytes),
+            destination::hold(work.run)
+        );
+        self.destination
+            .execute(&format!("confirm table {name}"), &sql)
+    }
+
+    /// Empties a table and puts its chunks back; nobody else works on it now.
+    fn restart(&mut self, work: &Work<'_>, number: usize, state: &mut State) -> Result<()> {
+        let table = &work.tables[number];
+        table.restart(state)?;
+        work.emptier
+            .empty(&mut self.destination, &[table.relation], work.run)?;
+        let mut queue = lock(&work.queue);
+        for chunk in table.chunks.iter().rev() {
+            queue.push_front(chunk.clone());
+        }
+        Ok(())
+    }
+}
+
+/// What of a chunk has gone over the wire.
+#[derive(Default)]
+struct Tally {
+    weight: u64,
+    bytes: u64,
+    /// Since progress was told.
+    rows: u64,
+}
+
+impl Tally {
+    fn add(&mut self, table: &Table<'_>, chunk: &Chunk, bytes: u64) {
+        // What a chunk weighs on disk is a guess of what it weighs on the wire.
+        let step = bytes.min(chunk.weight - self.weight);
+        self.weight += step;
+        self.bytes += bytes;
+        table.advance(step, std::mem::take(&mut self.rows), bytes);
+    }
+}
+
+/// Gathers rows, which the driver yields one by one, until a block is full or the next row is as
+/// large as one itself. Returns true at the end of the stream.
+fn fill(reader: &mut impl BufRead, block: &mut Vec<u8>, rows: &mut u64) -> std::io::Result<bool> {
+    while block.len() < BLOCK {
+        let row = reader.fill_buf()?;
+        let length = row.len();
+        if length == 0 {
+            return Ok(true);
+        }
+        if length >= BLOCK {
+            break;
+        }
+        block.extend_from_slice(row);
+        reader.consume(length);
+        *rows += 1;
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_filled_and_large_rows_left_to_be_written_directly() {
+        let (mut block, mut rows) = (Vec::new(), 0);
+        let mut small: &[u8] = b"abc";
+        assert!(fill(&mut small, &mut block, &mut rows).expect("no error"));
+        assert_eq!((block.as_slice(), rows), (b"abc".as_slice(), 1));
+
+        let large = vec![0; BLOCK];
+        let mut reader = large.as_slice();
+        assert!(!fill(&mut reader, &mut block, &mut rows).expect("no error"));
+        assert_eq!((block.len(), reader.len(), rows), (3, BLOCK, 1));
+    }
+}

@@ -1,0 +1,29 @@
+//! `run`: the whole way in one go.
+
+use super::open::{self, Both};
+use super::{copy, init, switch, sync};
+use crate::capture::Phase;
+use crate::cli::Options;
+use crate::destination;
+use crate::error::Result;
+use crate::stop::Stop;
+
+/// check, init, copy, sync, verify and switch. Run again after a failure, it goes on where it ended.
+///
+/// # Errors
+/// As the step that failed.
+pub fn run(options: &Options, stop: &Stop) -> Result<()> {
+    let mut both = Both::open(options)?;
+    let state = crate::capture::read_state(&mut both.source)?;
+    if state.is_some_and(|state| state.phase == Phase::Switched) {
+        return switch::command(options, both, stop);
+    }
+    init::init(options, &mut both, stop)?;
+    let state = both.state()?;
+    let claim = destination::claim(&mut both.destination, &both.source_database.identity)?;
+    let state = copy::copy(options, &mut both, state, &claim, stop)?;
+    let mut prepared = open::prepare_claimed(options, both, state, claim)?;
+    copy::catch_up(options, &mut prepared, stop)?;
+    sync::tell(&prepared.cycles.run(stop)?);
+    switch::switch(options, &mut prepared, stop)
+}
