@@ -33,6 +33,7 @@ pub struct TablePlan {
     pub delete_all: String,
     /// On the destination: `COPY … FROM STDIN` into the table.
     pub rows_in: String,
+    columns: usize,
     delete_head: String,
     delete_tail: String,
     insert_head: String,
@@ -80,7 +81,12 @@ impl TablePlan {
             keys_in: String::new(),
             delete_staged: String::new(),
             delete_all: format!("DELETE FROM{there} {name}"),
-            rows_in: format!("COPY {name} ({listed}) FROM STDIN {format}"),
+            rows_in: match columns.is_empty() {
+                // An empty list of columns is not SQL, though a table without columns is.
+                true => format!("COPY {name} FROM STDIN {format}"),
+                false => format!("COPY {name} ({listed}) FROM STDIN {format}"),
+            },
+            columns: columns.len(),
             delete_head: String::new(),
             delete_tail: String::new(),
             insert_head: format!("INSERT INTO {name} ({listed}) OVERRIDING SYSTEM VALUE VALUES "),
@@ -120,6 +126,9 @@ impl TablePlan {
 
     /// Returns the statement that inserts rows; `rows` are lists of literals.
     pub fn insert(&self, rows: &[&str]) -> String {
+        if self.columns == 0 {
+            return format!("INSERT INTO {} DEFAULT VALUES;\n", self.name).repeat(rows.len());
+        }
         statement(&self.insert_head, rows, "")
     }
 }

@@ -72,15 +72,18 @@ CREATE TABLE IF NOT EXISTS switchover.captured_sequence (
     sequence_name text NOT NULL
 );
 
--- The columns of a relation as the functions made for it rely on them.
+-- The columns of a relation as the functions made for it rely on them; NULL if there is no such relation.
 CREATE OR REPLACE FUNCTION switchover.shape(relation oid) RETURNS text
 LANGUAGE sql STABLE AS $$
-    SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', a.attname, a.atttypid, a.atttypmod,
-                                                      a.attgenerated),
-                                 ', ' ORDER BY a.attname)
-      FROM pg_catalog.pg_attribute a
-     WHERE a.attrelid OPERATOR(pg_catalog.=) relation
+    SELECT COALESCE(pg_catalog.string_agg(
+               pg_catalog.concat_ws(' ', a.attname, a.atttypid, a.atttypmod, a.attgenerated),
+               ', ' ORDER BY a.attname), '')
+      FROM pg_catalog.pg_class c
+      LEFT JOIN pg_catalog.pg_attribute a
+        ON a.attrelid OPERATOR(pg_catalog.=) c.oid
        AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
+     WHERE c.oid OPERATOR(pg_catalog.=) relation
+     GROUP BY c.oid
 $$;
 
 -- True once the flip has committed, whatever the caller's snapshot shows. Callers hold ROW EXCLUSIVE on
