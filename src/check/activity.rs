@@ -13,24 +13,19 @@ const LONG_SECONDS: f64 = 60.0;
 pub(super) fn source(source: &mut Looked, findings: &mut Vec<Finding>) {
     transactions(source, findings);
     for question in [subscriptions, consumers, at_work] {
-        findings.extend(source.ask(findings, question).into_iter().flatten());
+        source.find(findings, question);
     }
 }
 
 /// Checks what goes on in the destination.
 pub(super) fn destination(destination: &mut Looked, findings: &mut Vec<Finding>) {
     transactions(destination, findings);
-    findings.extend(
-        destination
-            .ask(findings, subscriptions)
-            .into_iter()
-            .flatten(),
-    );
+    destination.find(findings, subscriptions);
 }
 
 fn transactions(looked: &mut Looked, findings: &mut Vec<Finding>) {
     for question in [long_transactions, prepared_transactions] {
-        findings.extend(looked.ask(findings, question).into_iter().flatten());
+        looked.find(findings, question);
     }
 }
 

@@ -166,6 +166,16 @@ impl Looked {
         }
     }
 
+    /// As [`Looked::ask`], for a question whose answer is findings.
+    fn find(
+        &mut self,
+        findings: &mut Vec<Finding>,
+        question: impl FnOnce(&mut Session) -> Result<Vec<Finding>>,
+    ) {
+        let found = self.ask(findings, question);
+        findings.extend(found.into_iter().flatten());
+    }
+
     /// As [`Looked::ask`], for callers to whom a refusal is an answer.
     fn try_ask<T>(&mut self, question: impl FnOnce(&mut Session) -> Result<T>) -> Result<T> {
         self.session.execute(

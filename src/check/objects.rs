@@ -243,7 +243,7 @@ fn compare_tablespaces(source: &mut Looked, destination: &mut Looked, findings: 
         Ok(rows
             .iter()
             .filter(|row| row.get::<_, &str>(0) == "tablespace")
-            .map(|row| row.get::<_, String>(1))
+            .map(|row| row.get::<_, String>("name"))
             .collect::<Vec<_>>())
     });
     let there = destination.ask(findings, |session| {
@@ -277,7 +277,7 @@ fn compare_tablespaces(source: &mut Looked, destination: &mut Looked, findings: 
 /// Event triggers see what we create and drop; on either side.
 pub(super) fn event_triggers(looked: &mut Looked, findings: &mut Vec<Finding>) {
     let side = looked.side();
-    let found = looked.ask(findings, |session| {
+    looked.find(findings, |session| {
         let sql = include_str!("sql/event_triggers.sql");
         let rows = session.query("list the event triggers", sql, &[])?;
         Ok(rows
@@ -299,9 +299,8 @@ pub(super) fn event_triggers(looked: &mut Looked, findings: &mut Vec<Finding>) {
                     )
                 }
             })
-            .collect::<Vec<_>>())
+            .collect())
     });
-    findings.extend(found.into_iter().flatten());
 }
 
 /// What is in a schema `switchover`.

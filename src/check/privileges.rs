@@ -2,11 +2,11 @@
 
 use postgres::error::SqlState;
 
-use super::report::named;
+use super::report::{named, relation_name};
 use super::{Finding, Looked};
 use crate::catalog::{Oid, Relation};
 use crate::error::{Result, Side};
-use crate::ident::ident;
+use crate::ident::{QualifiedName, ident};
 use crate::session::Session;
 
 /// What our role may do in a database as a whole.
@@ -55,13 +55,11 @@ pub(super) fn source(source: &mut Looked, findings: &mut Vec<Finding>) {
     }
     let (tables, sequences) = (source.table_oids(true), sequence_oids(source));
     let role = &role.name;
-    if let Some(found) = source.ask(findings, |session| {
+    source.find(findings, |session| {
         let mut found = tables_readable(session, role, &tables)?;
         found.extend(sequences_usable(session, role, &sequences)?);
         Ok(found)
-    }) {
-        findings.extend(found);
-    }
+    });
 }
 
 /// Checks what every command but `check` needs on the destination, whatever tables are there.
@@ -96,13 +94,11 @@ pub(super) fn destination_tables(
     findings.extend(ownership(Side::Destination, &role, tables));
     let oids: Vec<Oid> = tables.iter().map(|relation| relation.oid).collect();
     let role = &role.name;
-    if let Some(found) = destination.ask(findings, |session| {
+    destination.find(findings, |session| {
         let mut found = tables_writable(session, role, &oids)?;
         found.extend(sequences_usable(session, role, sequences)?);
         Ok(found)
-    }) {
-        findings.extend(found);
-    }
+    });
 }
 
 /// Checks what creating the schema needs: `public` is not everyone's from 15 on.
@@ -174,8 +170,8 @@ fn ownership(side: Side, role: &Role, relations: &[&Relation]) -> Vec<Finding> {
         }
     }
     let why = match side {
-        Side::Source => "capture triggers",
-        Side::Destination => "loading",
+        Side::Source => "capture triggers need",
+        Side::Destination => "copy needs",
     };
     owners
         .into_iter()
@@ -189,7 +185,7 @@ fn ownership(side: Side, role: &Role, relations: &[&Relation]) -> Vec<Finding> {
             Finding::stops(
                 side,
                 format!(
-                    "{} on the {side} {} to role {owner}, and {why} need the owner",
+                    "{} on the {side} {} to role {owner}, and {why} the owner",
                     named("table", &theirs),
                     if theirs.len() == 1 {
                         "belongs"
@@ -248,7 +244,7 @@ fn tables_writable(session: &mut Session, role: &str, oids: &[Oid]) -> Result<Ve
 }
 
 struct TablePrivileges {
-    name: String,
+    name: QualifiedName,
     usage: bool,
     may_select: bool,
     may_write: bool,
@@ -261,16 +257,19 @@ fn table_privileges(session: &mut Session, oids: &[Oid]) -> Result<Vec<TablePriv
     Ok(rows
         .iter()
         .map(|row| TablePrivileges {
-            name: row.get(0),
-            usage: row.get(1),
-            may_select: row.get(2),
-            may_write: row.get(3),
-            policies: row.get(4),
+            name: relation_name(row),
+            usage: row.get("usage"),
+            may_select: row.get("may_select"),
+            may_write: row.get("may_write"),
+            policies: row.get("policies"),
         })
         .collect())
 }
 
-fn pick(privileges: &[TablePrivileges], wanted: fn(&TablePrivileges) -> bool) -> Vec<String> {
+fn pick(
+    privileges: &[TablePrivileges],
+    wanted: fn(&TablePrivileges) -> bool,
+) -> Vec<QualifiedName> {
     privileges
         .iter()
         .filter(|table| wanted(table))
@@ -278,7 +277,7 @@ fn pick(privileges: &[TablePrivileges], wanted: fn(&TablePrivileges) -> bool) ->
         .collect()
 }
 
-fn policies(side: Side, role: &str, tables: &[String]) -> Option<Finding> {
+fn policies(side: Side, role: &str, tables: &[QualifiedName]) -> Option<Finding> {
     (!tables.is_empty()).then(|| {
         Finding::stops(
             side,
@@ -296,13 +295,13 @@ fn sequences_usable(session: &mut Session, role: &str, oids: &[Oid]) -> Result<O
     let sql = include_str!("sql/sequence_privileges.sql");
     let rows = session.query("read our privileges on the sequences", sql, &[&oids])?;
     let (column, verb, privilege) = match side {
-        Side::Source => (1, "read", "SELECT"),
-        Side::Destination => (2, "set", "UPDATE"),
+        Side::Source => ("may_select", "read", "SELECT"),
+        Side::Destination => ("may_update", "set", "UPDATE"),
     };
-    let closed: Vec<String> = rows
+    let closed: Vec<QualifiedName> = rows
         .iter()
         .filter(|row| !row.get::<_, bool>(column))
-        .map(|row| row.get(0))
+        .map(relation_name)
         .collect();
     Ok((!closed.is_empty()).then(|| {
         Finding::stops(

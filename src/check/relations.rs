@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::report::{counted, named};
+use super::report::{counted, named, relation_name};
 use super::tables::{Constraint, constraints};
 use super::{CheckOptions, Finding, Looked, privileges, tables};
 use crate::catalog::{self, Catalog, Oid, Relation};
@@ -295,12 +295,8 @@ fn triggers_and_rules(
         oids.push(target.oid);
         oids.extend(target.partitions.iter().map(|partition| partition.oid));
     }
-    for found in [
-        destination.ask(findings, |session| tables::triggers(session, &oids)),
-        destination.ask(findings, |session| tables::rules(session, &oids)),
-    ] {
-        findings.extend(found.into_iter().flatten());
-    }
+    destination.find(findings, |session| tables::triggers(session, &oids));
+    destination.find(findings, |session| tables::rules(session, &oids));
 }
 
 /// Returns the tables that have rows.
@@ -308,10 +304,7 @@ fn filled(session: &mut Session, targets: &[&Relation]) -> Result<Vec<QualifiedN
     let oids: Vec<Oid> = targets.iter().map(|relation| relation.oid).collect();
     let sql = include_str!("sql/fillable.sql");
     let rows = session.query("list the tables that may hold rows", sql, &[&oids])?;
-    let names: Vec<QualifiedName> = rows
-        .iter()
-        .map(|row| QualifiedName::new(row.get::<_, String>(1), row.get::<_, String>(2)))
-        .collect();
+    let names: Vec<QualifiedName> = rows.iter().map(relation_name).collect();
     let partitioned: HashSet<&QualifiedName> = targets
         .iter()
         .filter(|relation| relation.partitioned)

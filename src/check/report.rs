@@ -2,9 +2,11 @@
 
 use std::io::{self, Write};
 
+use postgres::Row;
 use serde_json::{Value, json};
 
 use crate::error::{Class, Error, Result, Side};
+use crate::ident::QualifiedName;
 
 /// How bad a finding is, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -199,6 +201,11 @@ fn summary(findings: &[Finding]) -> String {
         _ => "a switchover cannot be done yet",
     };
     format!("{verdict} ({stops} that stop it, {spoils} that spoil it, {notes} to note)")
+}
+
+/// Reads the columns `schema` and `name` of a row.
+pub(super) fn relation_name(row: &Row) -> QualifiedName {
+    QualifiedName::new(row.get::<_, String>("schema"), row.get::<_, String>("name"))
 }
 
 /// The most names that one finding lists.

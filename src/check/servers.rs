@@ -1,8 +1,9 @@
 //! The servers as a whole: versions, roles in replication, limits, encodings, collations, settings.
 
-use super::report::{counted, named, size};
+use super::report::{counted, named, relation_name, size};
 use super::{CheckOptions, Finding, Looked};
 use crate::error::{Result, Side};
+use crate::ident::QualifiedName;
 use crate::session::Session;
 
 /// What holds for the whole server and database.
@@ -120,9 +121,7 @@ pub(super) fn one(looked: &mut Looked, options: &CheckOptions, findings: &mut Ve
         }
     }
     let version = looked.session.version();
-    if let Some(found) = looked.ask(findings, |session| collation_versions(session, version)) {
-        findings.extend(found);
-    }
+    looked.find(findings, |session| collation_versions(session, version));
 }
 
 /// Compares the servers' versions, each a number and its text.
@@ -136,7 +135,8 @@ fn versions(
     }
     let message = format!(
         "the destination is PostgreSQL {}, older than the source's {}",
-        destination.1, source.1
+        first_word(destination.1),
+        first_word(source.1)
     );
     Some(if allow_downgrade {
         Finding::spoils(
@@ -151,6 +151,11 @@ fn versions(
             "check --source and --dest, or add --allow-downgrade",
         )
     })
+}
+
+/// Debian's servers put the package's name behind the number.
+fn first_word(version: &str) -> &str {
+    version.split(' ').next().unwrap_or(version)
 }
 
 fn encodings(from: &Facts, to: &Facts) -> Vec<Finding> {
@@ -416,7 +421,7 @@ fn collation_versions(session: &mut Session, version: i32) -> Result<Vec<Finding
     }
     let sql = include_str!("sql/collations.sql");
     let rows = session.query("read the collations' versions", sql, &[])?;
-    let names: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    let names: Vec<QualifiedName> = rows.iter().map(relation_name).collect();
     if !names.is_empty() {
         findings.push(Finding::spoils(
             side,

@@ -1,6 +1,8 @@
 //! The source's tables: what is slow, unsafe or not moved, table by table.
 
-use super::report::{counted, named, size};
+use postgres::Row;
+
+use super::report::{counted, named, relation_name, size};
 use super::{CheckOptions, Finding, Looked};
 use crate::catalog::{Catalog, Oid, Relation};
 use crate::error::{Result, Side};
@@ -18,14 +20,10 @@ pub(super) fn source(source: &mut Looked, options: &CheckOptions, findings: &mut
     let tables = source.table_oids(false);
     let with_partitions = source.table_oids(true);
     let whole = options.selection.takes_all();
-    for found in [
-        source.ask(findings, |session| others(session, &tables, whole)),
-        source.ask(findings, |session| deferrable_keys(session, &tables)),
-        source.ask(findings, |session| triggers(session, &with_partitions)),
-        source.ask(findings, |session| rules(session, &with_partitions)),
-    ] {
-        findings.extend(found.into_iter().flatten());
-    }
+    source.find(findings, |session| others(session, &tables, whole));
+    source.find(findings, |session| deferrable_keys(session, &tables));
+    source.find(findings, |session| triggers(session, &with_partitions));
+    source.find(findings, |session| rules(session, &with_partitions));
 }
 
 fn kinds(catalog: &Catalog) -> Vec<Finding> {
@@ -72,9 +70,9 @@ fn kinds(catalog: &Catalog) -> Vec<Finding> {
             findings.push(Finding::stops(
                 side,
                 format!(
-                    "{} of table {} on the source are foreign tables, whose changes cannot be captured",
-                    named("partition", &foreign),
-                    relation.name
+                    "table {} on the source has {} elsewhere (foreign), whose changes cannot be captured",
+                    relation.name,
+                    named("partition", &foreign)
                 ),
                 "detach them, or leave the whole table out with --exclude-table",
             ));
@@ -117,14 +115,10 @@ fn others(session: &mut Session, tables: &[Oid], whole: bool) -> Result<Vec<Find
     let side = Side::Source;
     let sql = include_str!("sql/others.sql");
     let rows = session.query("look for what is not a plain table", sql, &[&tables])?;
-    let of = |kind: &str| -> Vec<String> {
-        rows.iter()
-            .filter(|row| row.get::<_, &str>(0) == kind)
-            .map(|row| row.get(1))
-            .collect()
-    };
+    let of = |kind: &'static str| rows.iter().filter(move |row| row.get::<_, &str>(0) == kind);
     let mut findings = Vec::new();
-    if let Some(number) = of("large object").first() {
+    if let Some(row) = of("large object").next() {
+        let number: String = row.get("name");
         let number = counted(number.parse().unwrap_or(i64::MAX), "large object");
         findings.push(if whole {
             Finding::stops(
@@ -140,7 +134,7 @@ fn others(session: &mut Session, tables: &[Oid], whole: bool) -> Result<Vec<Find
             )
         });
     }
-    let views = of("materialized view");
+    let views: Vec<QualifiedName> = of("materialized view").map(relation_name).collect();
     if !views.is_empty() {
         findings.push(Finding::note(
             side,
@@ -151,7 +145,7 @@ fn others(session: &mut Session, tables: &[Oid], whole: bool) -> Result<Vec<Find
             "REFRESH MATERIALIZED VIEW on the destination after the switch",
         ));
     }
-    let children = of("inheritance child");
+    let children: Vec<QualifiedName> = of("inheritance child").map(relation_name).collect();
     if !children.is_empty() {
         findings.push(Finding::note(
             side,
@@ -224,12 +218,11 @@ pub(super) fn triggers(session: &mut Session, tables: &[Oid]) -> Result<Vec<Find
     let rows = session.query("list the triggers", sql, &[&tables])?;
     let (mut disabled, mut unenforced, mut firing, mut foreign) = (vec![], vec![], vec![], vec![]);
     for row in rows {
-        let (table, name, enabled): (String, String, String) = (row.get(0), row.get(1), row.get(2));
-        let (internal, prefixed, calls_ours): (bool, bool, bool) =
-            (row.get(3), row.get(4), row.get(5));
-        let shown = format!("{} of {table}", ident(&name));
+        let enabled: String = row.get("enabled");
+        let (internal, prefixed): (bool, bool) = (row.get("internal"), row.get("prefixed"));
+        let shown = on_table(&row);
         if prefixed && side == Side::Source {
-            if !calls_ours {
+            if !row.get::<_, bool>("calls_ours") {
                 foreign.push(shown);
             }
             continue;
@@ -255,6 +248,15 @@ pub(super) fn triggers(session: &mut Session, tables: &[Oid]) -> Result<Vec<Find
     .into_iter()
     .flatten()
     .collect())
+}
+
+/// Shows a trigger or rule with its table.
+fn on_table(row: &Row) -> String {
+    let table = QualifiedName::new(
+        row.get::<_, String>("schema"),
+        row.get::<_, String>("table_name"),
+    );
+    format!("{} of {table}", ident(row.get("name")))
 }
 
 fn disabled_triggers(side: Side, triggers: &[String]) -> Option<Finding> {
@@ -316,8 +318,8 @@ pub(super) fn rules(session: &mut Session, tables: &[Oid]) -> Result<Vec<Finding
     let fires = |enabled: &str| side == Side::Source || matches!(enabled, "A" | "R");
     let names: Vec<String> = rows
         .iter()
-        .filter(|row| fires(row.get(2)))
-        .map(|row| format!("{} of {}", ident(row.get(1)), row.get::<_, &str>(0)))
+        .filter(|row| fires(row.get("enabled")))
+        .map(on_table)
         .collect();
     if names.is_empty() {
         return Ok(Vec::new());

@@ -1,6 +1,6 @@
 -- $1 oid[]: tables. What our role may do with each. row_security_active says whether policies would
 -- hide rows from us, or, as our sessions have row_security off, fail the statement.
-SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name,
+SELECT n.nspname::text AS schema, c.relname::text AS name,
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS usage,
        pg_catalog.has_table_privilege(c.oid, 'SELECT') AS may_select,
        pg_catalog.has_table_privilege(c.oid, 'INSERT')
@@ -10,4 +10,4 @@ SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name,
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.oid = ANY ($1)
- ORDER BY 1
+ ORDER BY 1, 2

@@ -1,6 +1,6 @@
 -- $1 oid[]: tables and partitions. Their triggers that are not what CREATE TRIGGER leaves, and
 -- those with our prefix. Clones on partitions are left out while they are enabled like their parent.
-SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS table_name,
+SELECT n.nspname::text AS schema, c.relname::text AS table_name,
        CASE WHEN t.tgisinternal THEN k.conname ELSE t.tgname END::text AS name,
        t.tgenabled::text AS enabled,
        t.tgisinternal AS internal,
@@ -16,4 +16,4 @@ SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS table_name,
    AND (t.tgenabled <> 'O' OR t.tgname LIKE 'pg\_switchover\_%')
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger p
                     WHERE p.oid = t.tgparentid AND p.tgenabled = t.tgenabled)
- ORDER BY 1, 2
+ ORDER BY 1, 2, 3
