@@ -6,14 +6,17 @@
 //! keeps it from looking at one thing is a finding, and the next thing is looked at.
 
 mod activity;
+mod leftovers;
+mod locale;
 mod objects;
 mod privileges;
 mod relations;
 mod report;
+mod roles;
 mod servers;
 mod tables;
 
-pub use report::{Finding, Severity, count, outcome, print, sort};
+pub use report::{Finding, outcome, print, sort};
 
 use crate::catalog::{self, Catalog, Oid, Selection};
 use crate::error::{Class, Error, Result, Side};
@@ -36,6 +39,10 @@ pub struct CheckOptions {
     pub allow_downgrade: bool,
     /// With `create_schema`: objects will belong to our role.
     pub no_owner: bool,
+    /// With `create_schema`: grants are left out.
+    pub no_privileges: bool,
+    /// Rows that are in the destination's tables may go.
+    pub truncate: bool,
     /// The number of parallel workers.
     pub jobs: usize,
 }

@@ -1,10 +1,9 @@
-//! What tables need around them: extensions, roles, tablespaces; and what watches our DDL.
+//! What tables need around them: extensions and tablespaces; and what watches our DDL.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use super::report::named;
-use super::{CheckOptions, Finding, Looked};
-use crate::catalog::{Catalog, Oid};
+use super::{CheckOptions, Finding, Looked, leftovers, roles};
 use crate::error::{Result, Side};
 use crate::ident::ident;
 use crate::session::Session;
@@ -16,12 +15,10 @@ pub(super) fn compare(
     options: &CheckOptions,
     findings: &mut Vec<Finding>,
 ) {
-    leftovers(source, destination, findings);
+    leftovers::compare(source, destination, findings);
     compare_extensions(source, destination, options.create_schema, findings);
     if options.create_schema {
-        if !options.no_owner {
-            compare_roles(source, destination, options, findings);
-        }
+        roles::compare(source, destination, options, findings);
         compare_tablespaces(source, destination, findings);
     }
 }
@@ -142,99 +139,6 @@ fn extension(
     })
 }
 
-/// Owners, grantees and roles that policies name, which `pg_restore` expects to exist.
-fn compare_roles(
-    source: &mut Looked,
-    destination: &mut Looked,
-    options: &CheckOptions,
-    findings: &mut Vec<Finding>,
-) {
-    let Some(catalog) = &source.catalog else {
-        return;
-    };
-    let owners: Vec<String> = catalog
-        .relations
-        .iter()
-        .map(|relation| relation.owner.clone())
-        .collect();
-    let wanted = (!options.selection.takes_all()).then(|| restored(catalog));
-    let Some(mut roles) = source.ask(findings, |session| roles(session, wanted.as_deref())) else {
-        return;
-    };
-    // What initdb's own role owns is not in pg_shdepend.
-    for owner in owners {
-        roles.insert(owner, true);
-    }
-    let names: Vec<String> = roles.keys().cloned().collect();
-    let Some(there) = destination.ask(findings, |session| role_names(session, &names)) else {
-        return;
-    };
-    findings.extend(missing_roles(&roles, &there));
-}
-
-fn restored(catalog: &Catalog) -> Vec<Oid> {
-    let tables = catalog.relations.iter().flat_map(|relation| {
-        let partitions = relation.partitions.iter().map(|partition| partition.oid);
-        std::iter::once(relation.oid).chain(partitions)
-    });
-    let sequences = catalog.sequences.iter().map(|sequence| sequence.oid);
-    tables.chain(sequences).collect()
-}
-
-/// Returns the roles of the source by name, with true for those that own something.
-fn roles(session: &mut Session, oids: Option<&[Oid]>) -> Result<BTreeMap<String, bool>> {
-    let sql = include_str!("sql/roles.sql");
-    let mut roles = BTreeMap::new();
-    for row in session.query("list the roles", sql, &[&oids])? {
-        *roles.entry(row.get(0)).or_insert(false) |= row.get::<_, &str>(1) == "o";
-    }
-    Ok(roles)
-}
-
-/// Returns those of the roles that exist, with true for those that we may give objects to.
-fn role_names(session: &mut Session, names: &[String]) -> Result<HashMap<String, bool>> {
-    let sql = include_str!("sql/role_names.sql");
-    let rows = session.query("list the roles", sql, &[&names])?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
-}
-
-fn missing_roles(roles: &BTreeMap<String, bool>, there: &HashMap<String, bool>) -> Vec<Finding> {
-    let side = Side::Destination;
-    let missing: Vec<String> = roles
-        .keys()
-        .filter(|role| !there.contains_key(*role))
-        .map(|role| ident(role))
-        .collect();
-    let barred: Vec<String> = roles
-        .iter()
-        .filter(|(role, owns)| **owns && there.get(*role) == Some(&false))
-        .map(|(role, _)| ident(role))
-        .collect();
-    let mut findings = Vec::new();
-    if !missing.is_empty() {
-        findings.push(Finding::stops(
-            side,
-            format!(
-                "{} of the source {} missing on the destination",
-                named("role", &missing),
-                if missing.len() == 1 { "is" } else { "are" }
-            ),
-            "CREATE ROLE … there (pg_dumpall --roles-only prints them), or add --no-owner",
-        ));
-    }
-    if !barred.is_empty() {
-        findings.push(Finding::stops(
-            side,
-            format!(
-                "our role on the destination may not give objects to {}",
-                named("role", &barred)
-            ),
-            "GRANT … TO our role there, or add --no-owner",
-        ));
-    }
-    findings
-}
-
 fn compare_tablespaces(source: &mut Looked, destination: &mut Looked, findings: &mut Vec<Finding>) {
     let oids = source.table_oids(true);
     let used = source.ask(findings, |session| {
@@ -303,162 +207,11 @@ pub(super) fn event_triggers(looked: &mut Looked, findings: &mut Vec<Finding>) {
     });
 }
 
-/// What is in a schema `switchover`.
-struct Bookkeeping {
-    owner: String,
-    ours: bool,
-    tables: Vec<String>,
-    /// The state row's columns that matter here, where there are any.
-    source_identity: Option<String>,
-    destination_identity: Option<String>,
-    switched: bool,
-}
-
-fn bookkeeping(session: &mut Session) -> Result<Option<Bookkeeping>> {
-    let sql = include_str!("sql/leftover.sql");
-    let Some(row) = session.query("look for schema switchover", sql, &[])?.pop() else {
-        return Ok(None);
-    };
-    let mut found = Bookkeeping {
-        owner: row.get(0),
-        ours: row.get(1),
-        tables: row.get(2),
-        source_identity: None,
-        destination_identity: None,
-        switched: false,
-    };
-    if !found.ours || !found.tables.iter().any(|table| table == "state") {
-        return Ok(Some(found));
-    }
-    // Through JSON: what another version left may have other columns.
-    let state = "SELECT j ->> 'source_identity', j ->> 'destination_identity',
-                        COALESCE((j ->> 'use_next_db')::boolean, false)
-                   FROM (SELECT pg_catalog.to_jsonb(s) FROM switchover.state s LIMIT 1) AS t (j)";
-    if let Some(row) = session.query("read schema switchover", state, &[])?.pop() {
-        found.source_identity = row.get(0);
-        found.destination_identity = row.get(1);
-        found.switched = row.get(2);
-    }
-    Ok(Some(found))
-}
-
-/// A schema `switchover` on either side that is not of this very switchover.
-fn leftovers(source: &mut Looked, destination: &mut Looked, findings: &mut Vec<Finding>) {
-    for (side, wrong) in [
-        (Side::Source, "confirmation"),
-        (Side::Destination, "change_log_1"),
-    ] {
-        let (one, other) = match side {
-            Side::Source => (&mut *source, &*destination),
-            Side::Destination => (&mut *destination, &*source),
-        };
-        let Some(Some(found)) = one.ask(findings, bookkeeping) else {
-            continue;
-        };
-        let other = other
-            .catalog
-            .as_ref()
-            .map(|catalog| catalog.database.identity.as_str());
-        findings.extend(leftover(side, wrong, &found, other));
-    }
-}
-
-/// `wrong` is a table that only the bookkeeping of the other side has.
-fn leftover(
-    side: Side,
-    wrong: &str,
-    found: &Bookkeeping,
-    other_identity: Option<&str>,
-) -> Option<Finding> {
-    let mend =
-        "run pg_switchover drop for that switchover, or DROP SCHEMA switchover CASCADE there";
-    let has = |table: &str| found.tables.iter().any(|name| name == table);
-    if !found.ours {
-        return Some(Finding::stops(
-            side,
-            format!(
-                "schema switchover on the {side} belongs to role {}, which ours is not a member of",
-                ident(&found.owner)
-            ),
-            "connect as that role, or drop the schema",
-        ));
-    }
-    if has(wrong) {
-        let was = match side {
-            Side::Source => Side::Destination,
-            Side::Destination => Side::Source,
-        };
-        return Some(Finding::stops(
-            side,
-            format!(
-                "schema switchover on the {side} is of another switchover, in which this database was the {was}"
-            ),
-            mend,
-        ));
-    }
-    if !has("state") {
-        return Some(Finding::stops(
-            side,
-            format!("schema switchover on the {side} is not pg_switchover's"),
-            "rename it, or drop it if nobody needs it",
-        ));
-    }
-    let partner = match side {
-        Side::Source => &found.destination_identity,
-        Side::Destination => &found.source_identity,
-    };
-    if let (Some(partner), Some(other)) = (partner, other_identity) {
-        if partner != other {
-            return Some(Finding::stops(
-                side,
-                format!(
-                    "schema switchover on the {side} is of a switchover with another database ({partner})"
-                ),
-                mend,
-            ));
-        }
-    }
-    found.switched.then(|| {
-        Finding::stops(
-            side,
-            "the switch has been done: the destination is in charge",
-            "nothing is left to do but pg_switchover drop",
-        )
-    })
-}
-
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::check::Severity;
-
-    fn book(tables: &[&str]) -> Bookkeeping {
-        Bookkeeping {
-            owner: "joe".into(),
-            ours: true,
-            tables: tables.iter().map(ToString::to_string).collect(),
-            source_identity: Some("1/2".into()),
-            destination_identity: None,
-            switched: false,
-        }
-    }
-
-    #[test]
-    fn only_this_switchover_may_have_left_a_schema() {
-        let on_destination = |tables: &[&str], source| {
-            leftover(
-                Side::Destination,
-                "change_log_1",
-                &book(tables),
-                Some(source),
-            )
-            .is_some()
-        };
-        assert!(!on_destination(&["state", "confirmation"], "1/2"));
-        assert!(on_destination(&["state", "confirmation"], "3/4"));
-        assert!(on_destination(&["state", "change_log_1"], "1/2"));
-        assert!(on_destination(&[], "1/2"));
-    }
+    use crate::check::report::Severity;
 
     #[test]
     fn extensions_must_be_where_they_are_needed() {
@@ -475,18 +228,5 @@ mod tests {
         assert_eq!(severity(Some(&there), false, true), Some(Severity::Spoils));
         assert_eq!(severity(Some(&there), true, false), Some(Severity::Spoils));
         assert_eq!(severity(Some(&there), true, true), Some(Severity::Note));
-    }
-
-    #[test]
-    fn a_role_must_exist_and_an_owner_be_ours_to_give_to() {
-        let roles = BTreeMap::from([("a".into(), true), ("b".into(), false), ("c".into(), true)]);
-        let there = HashMap::from([("a".into(), false), ("b".into(), false)]);
-        let messages: Vec<String> = missing_roles(&roles, &there)
-            .into_iter()
-            .map(|finding| finding.message)
-            .collect();
-        assert_eq!(messages.len(), 2);
-        assert!(messages[0].contains("role \"c\" of the source is missing"));
-        assert!(messages[1].ends_with("to role \"a\""));
     }
 }

@@ -194,7 +194,7 @@ fn ownership(side: Side, role: &Role, relations: &[&Relation]) -> Vec<Finding> {
                     }
                 ),
                 format!(
-                    "GRANT {owner} TO {} there, or connect as its owner",
+                    "connect as its owner or as a superuser, or GRANT {owner} TO {} there",
                     role.name
                 ),
             )

@@ -52,7 +52,8 @@ pub(super) fn compare(
         .collect();
     privileges::destination_tables(destination, &targets, &sequences, findings);
     let filled = destination.ask(findings, |session| filled(session, &targets));
-    findings.extend(filled.and_then(|filled| not_empty(&filled, &progress.copied)));
+    findings
+        .extend(filled.and_then(|filled| not_empty(&filled, &progress.copied, options.truncate)));
 }
 
 /// How far a copy from this very source has come.
@@ -334,19 +335,29 @@ fn filled(session: &mut Session, targets: &[&Relation]) -> Result<Vec<QualifiedN
     Ok(filled)
 }
 
-fn not_empty(filled: &[QualifiedName], copied: &HashSet<QualifiedName>) -> Option<Finding> {
+fn not_empty(
+    filled: &[QualifiedName],
+    copied: &HashSet<QualifiedName>,
+    truncate: bool,
+) -> Option<Finding> {
     let foreign: Vec<&QualifiedName> = filled
         .iter()
         .filter(|name| !copied.contains(name))
         .collect();
-    (!foreign.is_empty()).then(|| {
+    if foreign.is_empty() {
+        return None;
+    }
+    let message = format!(
+        "{} on the destination: not empty, and pg_switchover did not put the rows there",
+        named("table", &foreign)
+    );
+    Some(if truncate {
+        Finding::note(Side::Destination, message, "--truncate empties them")
+    } else {
         Finding::stops(
             Side::Destination,
-            format!(
-                "{} on the destination: not empty, and pg_switchover did not put the rows there",
-                named("table", &foreign)
-            ),
-            "check --dest; TRUNCATE there if the rows may go",
+            message,
+            "check --dest; add --truncate if the rows may go",
         )
     })
 }
@@ -354,14 +365,14 @@ fn not_empty(filled: &[QualifiedName], copied: &HashSet<QualifiedName>) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::Severity;
+    use crate::check::report::Severity;
 
     #[test]
     fn rows_that_copy_has_brought_are_not_in_the_way() {
         let (ours, theirs) = (QualifiedName::new("a", "b"), QualifiedName::new("a", "c"));
         let copied = HashSet::from([ours.clone()]);
-        assert_eq!(not_empty(std::slice::from_ref(&ours), &copied), None);
-        let found = not_empty(&[ours, theirs], &copied);
+        assert_eq!(not_empty(std::slice::from_ref(&ours), &copied, false), None);
+        let found = not_empty(&[ours, theirs], &copied, false);
         assert!(found.is_some_and(
             |finding| finding.severity == Severity::Stops && !finding.message.contains("\"b\"")
         ));

@@ -1,19 +1,18 @@
-//! The servers as a whole: versions, roles in replication, limits, encodings, collations, settings.
+//! The servers as a whole: versions, replication, limits, settings.
 
-use super::report::{counted, named, relation_name, size};
-use super::{CheckOptions, Finding, Looked};
+use super::report::{counted, named, size};
+use super::{CheckOptions, Finding, Looked, locale};
 use crate::error::{Result, Side};
-use crate::ident::QualifiedName;
 use crate::session::Session;
 
 /// What holds for the whole server and database.
-struct Facts {
+pub(super) struct Facts {
     name: String,
-    encoding: String,
-    collate: String,
-    ctype: String,
-    provider: String,
-    locale: String,
+    pub(super) encoding: String,
+    pub(super) collate: String,
+    pub(super) ctype: String,
+    pub(super) provider: String,
+    pub(super) locale: String,
     bytes: i64,
     role: String,
     superuser: bool,
@@ -72,8 +71,8 @@ pub(super) fn compare(
     ) else {
         return;
     };
-    findings.extend(encodings(&from, &to));
-    findings.extend(collations(&from, &to));
+    findings.extend(locale::encodings(&from, &to));
+    findings.extend(locale::collations(&from, &to));
     findings.extend(durability(&to));
     findings.push(Finding::note(
         Side::Source,
@@ -121,7 +120,7 @@ pub(super) fn one(looked: &mut Looked, options: &CheckOptions, findings: &mut Ve
         }
     }
     let version = looked.session.version();
-    looked.find(findings, |session| collation_versions(session, version));
+    looked.find(findings, |session| locale::versions(session, version));
 }
 
 /// Compares the servers' versions, each a number and its text.
@@ -156,68 +155,6 @@ fn versions(
 /// Debian's servers put the package's name behind the number.
 fn first_word(version: &str) -> &str {
     version.split(' ').next().unwrap_or(version)
-}
-
-fn encodings(from: &Facts, to: &Facts) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    if from.encoding == "SQL_ASCII" {
-        findings.push(Finding::spoils(
-            Side::Source,
-            "the source's encoding is SQL_ASCII: text that is not UTF-8 cannot be moved",
-            "convert such text first",
-        ));
-    }
-    if from.encoding != to.encoding {
-        let message = format!(
-            "the encoding is {} on the source and {} on the destination",
-            from.encoding, to.encoding
-        );
-        findings.push(if to.encoding == "UTF8" {
-            Finding::note(None, message, "every character has a place in UTF8")
-        } else {
-            Finding::spoils(
-                None,
-                message,
-                "text that has no place there cannot be moved; create the destination database with ENCODING 'UTF8' TEMPLATE template0",
-            )
-        });
-    }
-    findings
-}
-
-fn collations(from: &Facts, to: &Facts) -> Vec<Finding> {
-    let provider = |facts: &Facts| match facts.provider.as_str() {
-        "i" => "icu".to_string(),
-        "b" => "builtin".to_string(),
-        _ => "libc".to_string(),
-    };
-    [
-        ("collation provider", provider(from), provider(to)),
-        ("locale", from.locale.clone(), to.locale.clone()),
-        ("collation", from.collate.clone(), to.collate.clone()),
-        ("character type", from.ctype.clone(), to.ctype.clone()),
-    ]
-    .into_iter()
-    .filter(|(_, here, there)| here != there)
-    .map(|(what, here, there)| {
-        let show = |text: String| {
-            if text.is_empty() {
-                "none".to_string()
-            } else {
-                text
-            }
-        };
-        Finding::note(
-            None,
-            format!(
-                "the database's {what} is {} on the source and {} on the destination",
-                show(here),
-                show(there)
-            ),
-            "text may be ordered, folded and range-partitioned differently there",
-        )
-    })
-    .collect()
 }
 
 /// What the destination promises about commits, once it is in charge.
@@ -402,43 +339,10 @@ fn connections(side: Side, facts: &Facts, free: &Free, jobs: usize) -> Option<Fi
     ))
 }
 
-fn collation_versions(session: &mut Session, version: i32) -> Result<Vec<Finding>> {
-    let side = session.side();
-    let mut findings = Vec::new();
-    let mend = "reindex what is sorted by it there, then ALTER … REFRESH VERSION";
-    if version >= 150_000 {
-        let sql = include_str!("sql/collation_version.sql");
-        for row in session.query("read the collation's version", sql, &[])? {
-            let (made, now): (String, String) = (row.get(0), row.get(1));
-            findings.push(Finding::spoils(
-                side,
-                format!(
-                    "the {side} database was created with version {made} of its collation, and the library has {now}"
-                ),
-                mend,
-            ));
-        }
-    }
-    let sql = include_str!("sql/collations.sql");
-    let rows = session.query("read the collations' versions", sql, &[])?;
-    let names: Vec<QualifiedName> = rows.iter().map(relation_name).collect();
-    if !names.is_empty() {
-        findings.push(Finding::spoils(
-            side,
-            format!(
-                "{} on the {side} changed since indexes were built",
-                named("collation", &names)
-            ),
-            mend,
-        ));
-    }
-    Ok(findings)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::Severity;
+    use crate::check::report::Severity;
 
     #[test]
     fn synchronous_standby_names_ask_for_as_many() {

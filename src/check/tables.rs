@@ -1,5 +1,7 @@
 //! The source's tables: what is slow, unsafe or not moved, table by table.
 
+use std::collections::BTreeSet;
+
 use postgres::Row;
 
 use super::report::{counted, named, relation_name, size};
@@ -216,7 +218,8 @@ pub(super) fn triggers(session: &mut Session, tables: &[Oid]) -> Result<Vec<Find
     let side = session.side();
     let sql = include_str!("sql/triggers.sql");
     let rows = session.query("list the triggers", sql, &[&tables])?;
-    let (mut disabled, mut unenforced, mut firing, mut foreign) = (vec![], vec![], vec![], vec![]);
+    let (mut disabled, mut firing, mut foreign) = (vec![], vec![], vec![]);
+    let mut unenforced = BTreeSet::new();
     for row in rows {
         let enabled: String = row.get("enabled");
         let (internal, prefixed): (bool, bool) = (row.get("internal"), row.get("prefixed"));
@@ -228,11 +231,9 @@ pub(super) fn triggers(session: &mut Session, tables: &[Oid]) -> Result<Vec<Find
             continue;
         }
         match enabled.as_str() {
-            // Two internal triggers on either table make one foreign key.
+            // Four internal triggers make one foreign key.
             "D" if internal => {
-                if !unenforced.contains(&shown) {
-                    unenforced.push(shown);
-                }
+                unenforced.insert(shown);
             }
             "D" => disabled.push(shown),
             "A" | "R" => firing.push(shown),
@@ -241,7 +242,7 @@ pub(super) fn triggers(session: &mut Session, tables: &[Oid]) -> Result<Vec<Find
     }
     Ok([
         disabled_triggers(side, &disabled),
-        unenforced_keys(side, &unenforced),
+        unenforced_keys(side, &Vec::from_iter(unenforced)),
         firing_triggers(side, &firing),
         foreign_prefix(side, &foreign),
     ]
