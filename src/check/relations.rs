@@ -372,7 +372,10 @@ mod tests {
         let (ours, theirs) = (QualifiedName::new("a", "b"), QualifiedName::new("a", "c"));
         let copied = HashSet::from([ours.clone()]);
         assert_eq!(not_empty(std::slice::from_ref(&ours), &copied, false), None);
-        let found = not_empty(&[ours, theirs], &copied, false);
+        let both = [ours, theirs];
+        let found = not_empty(&both, &copied, true);
+        assert_eq!(found.map(|finding| finding.severity), Some(Severity::Note));
+        let found = not_empty(&both, &copied, false);
         assert!(found.is_some_and(
             |finding| finding.severity == Severity::Stops && !finding.message.contains("\"b\"")
         ));

@@ -1,5 +1,6 @@
 //! The verbs, each a list of steps.
 
+mod check;
 mod drop;
 mod init;
 mod open;
@@ -33,6 +34,7 @@ pub fn run(options: Options) -> Result<()> {
 
 fn dispatch(options: &Options, stop: &Stop) -> Result<()> {
     match options.command {
+        Command::Check => check::check(options),
         Command::Init => init::init(options, &mut Both::open(options)?, stop),
         Command::Sync => {
             let mut both = Both::open(options)?;

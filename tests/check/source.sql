@@ -37,7 +37,7 @@ GRANT SELECT ON app.secret TO grantee_here;
 CREATE TABLE app.rows_apart (id int PRIMARY KEY);
 ALTER TABLE app.rows_apart ENABLE ROW LEVEL SECURITY;
 ALTER TABLE app.rows_apart FORCE ROW LEVEL SECURITY;
-CREATE POLICY some ON app.rows_apart TO policy_here USING (true);
+CREATE POLICY few ON app.rows_apart TO policy_here USING (true);
 CREATE SEQUENCE app.numbers;
 
 CREATE TABLE checked (id int PRIMARY KEY, a int, b int);

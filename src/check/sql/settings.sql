@@ -1,4 +1,4 @@
--- What ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET left for this database: pg_dump of
+-- What ALTER DATABASE ... SET and ALTER ROLE ... IN DATABASE ... SET left for this database: pg_dump of
 -- one database leaves it out.
 SELECT COALESCE(r.rolname::text, '') AS role, setting
   FROM pg_catalog.pg_db_role_setting s
