@@ -2,6 +2,7 @@
 
 mod capture;
 mod catalog;
+mod check;
 mod cli;
 mod conninfo;
 mod copy;

@@ -4,5 +4,6 @@
 
 mod support;
 
+mod check;
 mod cli;
 mod harness;

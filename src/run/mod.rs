@@ -1,5 +1,6 @@
 //! The verbs, each a list of steps.
 
+mod check;
 mod copy;
 mod drop;
 mod init;
@@ -35,6 +36,7 @@ pub fn run(options: Options) -> Result<()> {
 
 fn dispatch(options: &Options, stop: &Stop) -> Result<()> {
     match options.command {
+        Command::Check => check::check(options),
         Command::Init => init::init(options, &mut Both::open(options)?, stop),
         Command::Copy => copy::command(options, Both::open(options)?, stop),
         Command::Sync => {

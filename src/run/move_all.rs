@@ -1,7 +1,7 @@
 //! `run`: the whole way in one go.
 
 use super::open::{self, Both};
-use super::{copy, init, switch, sync};
+use super::{check, copy, init, switch, sync};
 use crate::capture::Phase;
 use crate::cli::Options;
 use crate::destination;
@@ -15,8 +15,11 @@ use crate::stop::Stop;
 pub fn run(options: &Options, stop: &Stop) -> Result<()> {
     let mut both = Both::open(options)?;
     let state = crate::capture::read_state(&mut both.source)?;
-    if state.is_some_and(|state| state.phase == Phase::Switched) {
-        return switch::command(options, both, stop);
+    match state.map(|state| state.phase) {
+        Some(Phase::Switched) => return switch::command(options, both, stop),
+        // What was not in the way of the copy will not be in the way of what follows it.
+        Some(Phase::Copied) => {}
+        _ => check::check(options)?,
     }
     init::init(options, &mut both, stop)?;
     let state = both.state()?;

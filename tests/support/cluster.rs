@@ -68,9 +68,17 @@ pub struct Builder {
     settings: String,
     hba: Option<String>,
     initdb: Vec<String>,
+    lineage: &'static str,
 }
 
 impl Builder {
+    /// Servers of one lineage are copies of one data directory, and share its system identifier.
+    /// The two sides of a pair must not, or they count as one database.
+    pub fn lineage(mut self, name: &'static str) -> Self {
+        self.lineage = name;
+        self
+    }
+
     /// Adds a line to postgresql.conf; the last line for a parameter counts.
     pub fn setting(mut self, name: &str, value: &str) -> Self {
         self.settings
@@ -133,6 +141,7 @@ impl Cluster {
             settings: SETTINGS.to_owned(),
             hba: None,
             initdb: Vec::new(),
+            lineage: "",
         }
     }
 
@@ -470,7 +479,7 @@ fn template(builder: &Builder) -> PathBuf {
     let bin = servers::bin(builder.version);
     let mut hasher = DefaultHasher::new();
     let identity = servers::output_of(servers::as_server_user(bin.join("postgres")).arg("-V"));
-    (&bin, identity, &builder.initdb).hash(&mut hasher);
+    (&bin, identity, &builder.initdb, builder.lineage).hash(&mut hasher);
     let base = base();
     let path = base.join(format!(
         "template-{}-{:016x}",

@@ -33,6 +33,7 @@ impl Pair {
 
     /// Starts two servers that were described before.
     pub fn from_builders(source: Builder, destination: Builder) -> Pair {
+        let destination = destination.lineage("destination");
         let (source, destination) = std::thread::scope(|scope| {
             let source = scope.spawn(|| start(source));
             let destination = scope.spawn(|| start(destination));

@@ -1,0 +1,383 @@
+//! The destination's tables against the source's: missing, different, not empty, or refusing rows.
+
+use std::collections::HashSet;
+
+use super::report::{counted, named, relation_name};
+use super::tables::{Constraint, constraints};
+use super::{CheckOptions, Finding, Looked, privileges, tables};
+use crate::catalog::{self, Catalog, Oid, Relation};
+use crate::destination;
+use crate::error::{Result, Side};
+use crate::ident::{QualifiedName, ident};
+use crate::session::{Session, text};
+
+/// Tables asked for their first row in one message.
+const BATCH: usize = 200;
+
+/// Checks the destination's tables against the source's.
+pub(super) fn compare(
+    source: &mut Looked,
+    destination: &mut Looked,
+    options: &CheckOptions,
+    findings: &mut Vec<Finding>,
+) {
+    let (Some(from), Some(to)) = (source.catalog.clone(), destination.catalog.clone()) else {
+        return;
+    };
+    let identity = &from.database.identity;
+    let Some(progress) = destination.ask(findings, |session| progress(session, identity)) else {
+        return;
+    };
+    if options.create_schema && !progress.schema_created {
+        creation(destination, &from, &to, findings);
+        return;
+    }
+    let targets: Vec<&Relation> = from
+        .relations
+        .iter()
+        .filter_map(|relation| to.relation(&relation.name))
+        .collect();
+    // Keys are there once copy has finished the schema that it created.
+    let keys = !progress.schema_created || progress.schema_finished;
+    findings.extend(differences(&from, &to, keys));
+    findings.extend(stray_references(&from, &to));
+    findings.extend(not_null(&from, &targets));
+    unshared_constraints(source, destination, (&from, &targets), findings);
+    triggers_and_rules(destination, &targets, findings);
+    let sequences: Vec<Oid> = to
+        .sequences
+        .iter()
+        .filter(|there| from.sequences.iter().any(|here| here.name == there.name))
+        .map(|sequence| sequence.oid)
+        .collect();
+    privileges::destination_tables(destination, &targets, &sequences, findings);
+    let filled = destination.ask(findings, |session| filled(session, &targets));
+    findings
+        .extend(filled.and_then(|filled| not_empty(&filled, &progress.copied, options.truncate)));
+}
+
+/// How far a copy from this very source has come.
+#[derive(Default)]
+struct Progress {
+    schema_created: bool,
+    schema_finished: bool,
+    copied: HashSet<QualifiedName>,
+}
+
+fn progress(session: &mut Session, source_identity: &str) -> Result<Progress> {
+    let readable = "SELECT COALESCE(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), false)
+                       AND pg_catalog.to_regclass('switchover.confirmation') IS NOT NULL
+                      FROM pg_catalog.pg_namespace n WHERE n.nspname = 'switchover'";
+    let rows = session.query("look for the bookkeeping", readable, &[])?;
+    if !rows.first().is_some_and(|row| row.get::<_, bool>(0)) {
+        return Ok(Progress::default());
+    }
+    let state = "SELECT schema_created_at IS NOT NULL, schema_finished_at IS NOT NULL
+                   FROM switchover.state WHERE source_identity = $1";
+    let Some(row) = session
+        .query("read the bookkeeping", state, &[&source_identity])?
+        .pop()
+    else {
+        return Ok(Progress::default());
+    };
+    let copied = destination::copied_tables(session)?;
+    Ok(Progress {
+        schema_created: row.get(0),
+        schema_finished: row.get(1),
+        copied: copied.into_iter().map(|table| table.name).collect(),
+    })
+}
+
+/// What stands in the way of `copy --create-schema`.
+fn creation(destination: &mut Looked, from: &Catalog, to: &Catalog, findings: &mut Vec<Finding>) {
+    let mend = "use an empty database, or copy without --create-schema";
+    let (taken, others): (Vec<&Relation>, Vec<&Relation>) = to
+        .relations
+        .iter()
+        .partition(|there| from.relation(&there.name).is_some());
+    let named_tables = |relations: &[&Relation]| {
+        let names: Vec<&QualifiedName> = relations.iter().map(|relation| &relation.name).collect();
+        named("table", &names)
+    };
+    if !taken.is_empty() {
+        findings.push(Finding::stops(
+            Side::Destination,
+            format!(
+                "{} of the source exist on the destination already",
+                named_tables(&taken)
+            ),
+            mend,
+        ));
+    } else if !others.is_empty() {
+        findings.push(Finding::stops(
+            Side::Destination,
+            format!(
+                "the destination is not empty: it has {}",
+                named_tables(&others)
+            ),
+            mend,
+        ));
+    }
+    let contents = destination.ask(findings, contents);
+    if let Some(contents) = contents.filter(|contents| !contents.is_empty()) {
+        findings.push(Finding::spoils(
+            Side::Destination,
+            format!(
+                "the destination already has {}, which the source's schema may collide with",
+                contents.join(", ")
+            ),
+            "drop them, or use an empty database",
+        ));
+    }
+    let public = from
+        .relations
+        .iter()
+        .any(|relation| relation.name.schema == "public");
+    privileges::destination_schema(destination, public, findings);
+}
+
+/// Counts what is not a table, which has its own finding.
+fn contents(session: &mut Session) -> Result<Vec<String>> {
+    let sql = include_str!("sql/contents.sql");
+    let rows = session.query("look for objects", sql, &[])?;
+    Ok(rows
+        .iter()
+        .filter(|row| row.get::<_, &str>(0) != "table")
+        .map(|row| counted(row.get(1), row.get(0)))
+        .collect())
+}
+
+fn differences(from: &Catalog, to: &Catalog, keys: bool) -> Vec<Finding> {
+    let all = catalog::compare(from, to, keys);
+    // A destination without any of them is one mistake, not thousands.
+    if from.relations.len() > 1
+        && !from
+            .relations
+            .iter()
+            .any(|relation| to.relation(&relation.name).is_some())
+    {
+        return vec![Finding::stops(
+            Side::Destination,
+            format!(
+                "none of the {} to move exists on the destination",
+                counted(from.relations.len() as i64, "table")
+            ),
+            "use --create-schema, or create them there",
+        )];
+    }
+    all.into_iter()
+        .map(|difference| Finding::stops(Side::Destination, difference.what, difference.mend))
+        .collect()
+}
+
+/// TRUNCATE refuses a table that another one refers to, unless that one is truncated with it.
+fn stray_references(from: &Catalog, to: &Catalog) -> Vec<Finding> {
+    let moved = |oid| {
+        to.relation_by_oid(oid)
+            .map(|there| (there, from.relation(&there.name).is_some()))
+    };
+    to.foreign_keys
+        .iter()
+        .filter_map(|key| match (moved(key.from), moved(key.to)) {
+            (Some((child, false)), Some((parent, true))) => Some(Finding::stops(
+                Side::Destination,
+                format!(
+                    "table {} on the destination is not moved and refers to table {} by foreign key {}",
+                    child.name,
+                    parent.name,
+                    ident(&key.name)
+                ),
+                "drop that foreign key there until the switch, or move both tables",
+            )),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Columns that may be NULL on the source only.
+fn not_null(from: &Catalog, targets: &[&Relation]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for there in targets {
+        let Some(here) = from.relation(&there.name) else {
+            continue;
+        };
+        let stricter: Vec<String> = there
+            .columns
+            .iter()
+            .filter(|column| {
+                column.not_null
+                    && !column.generated
+                    && here.column(&column.name).is_some_and(|here| !here.not_null)
+            })
+            .map(|column| ident(&column.name))
+            .collect();
+        if !stricter.is_empty() {
+            findings.push(Finding::spoils(
+                Side::Destination,
+                format!(
+                    "{} of table {} may be NULL on the source and not on the destination",
+                    named("column", &stricter),
+                    there.name
+                ),
+                "rows with NULL there would be refused: ALTER COLUMN … DROP NOT NULL there, or SET it on the source",
+            ));
+        }
+    }
+    findings
+}
+
+/// Constraints of the destination that rows of the source need not meet.
+fn unshared_constraints(
+    source: &mut Looked,
+    destination: &mut Looked,
+    (from, targets): (&Catalog, &[&Relation]),
+    findings: &mut Vec<Finding>,
+) {
+    let oids: Vec<Oid> = targets.iter().map(|relation| relation.oid).collect();
+    let tables = source.table_oids(false);
+    let (Some(here), Some(there)) = (
+        source.ask(findings, |session| constraints(session, &tables)),
+        destination.ask(findings, |session| constraints(session, &oids)),
+    ) else {
+        return;
+    };
+    for target in targets {
+        let Some(relation) = from.relation(&target.name) else {
+            continue;
+        };
+        let ours: Vec<&Constraint> = of_table(&here, relation.oid);
+        for constraint in of_table(&there, target.oid) {
+            let shown = ident(&constraint.name);
+            // Foreign keys are not checked for rows that arrive; the source's tell what holds.
+            if constraint.kind == "f" || is_the_key(constraint, target) {
+                continue;
+            }
+            match ours.iter().find(|ours| ours.name == constraint.name) {
+                None => findings.push(Finding::spoils(
+                    Side::Destination,
+                    format!("constraint {shown} of table {} exists on the destination only", target.name),
+                    "rows that break it would be refused: drop it there until the switch, or add it on the source",
+                )),
+                Some(ours) if !ours.validated => findings.push(Finding::spoils(
+                    Side::Source,
+                    format!("constraint {shown} of table {} is NOT VALID on the source", target.name),
+                    "rows that break it would be refused on the destination: VALIDATE CONSTRAINT, or drop it there until the switch",
+                )),
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+fn of_table(constraints: &[Constraint], table: Oid) -> Vec<&Constraint> {
+    constraints
+        .iter()
+        .filter(|constraint| constraint.table == table)
+        .collect()
+}
+
+/// The keys are compared by their columns, whatever their names.
+fn is_the_key(constraint: &Constraint, table: &Relation) -> bool {
+    constraint.kind == "p"
+        || table
+            .key
+            .as_ref()
+            .is_some_and(|key| key.index == constraint.name)
+}
+
+/// What would fire on rows that arrive although we are in replica mode.
+fn triggers_and_rules(
+    destination: &mut Looked,
+    targets: &[&Relation],
+    findings: &mut Vec<Finding>,
+) {
+    let mut oids = Vec::new();
+    for target in targets {
+        oids.push(target.oid);
+        oids.extend(target.partitions.iter().map(|partition| partition.oid));
+    }
+    destination.find(findings, |session| tables::triggers(session, &oids));
+    destination.find(findings, |session| tables::rules(session, &oids));
+}
+
+/// Returns the tables that have rows.
+fn filled(session: &mut Session, targets: &[&Relation]) -> Result<Vec<QualifiedName>> {
+    let oids: Vec<Oid> = targets.iter().map(|relation| relation.oid).collect();
+    let sql = include_str!("sql/fillable.sql");
+    let rows = session.query("list the tables that may hold rows", sql, &[&oids])?;
+    let names: Vec<QualifiedName> = rows.iter().map(relation_name).collect();
+    let partitioned: HashSet<&QualifiedName> = targets
+        .iter()
+        .filter(|relation| relation.partitioned)
+        .map(|relation| &relation.name)
+        .collect();
+    let mut filled = Vec::new();
+    for batch in names.chunks(BATCH) {
+        let questions: Vec<String> = batch
+            .iter()
+            .enumerate()
+            .map(|(index, name)| {
+                let only = if partitioned.contains(name) {
+                    ""
+                } else {
+                    "ONLY"
+                };
+                format!("SELECT {index} WHERE EXISTS (SELECT FROM {only} {name})")
+            })
+            .collect();
+        let rows = session.simple("look for rows", &questions.join(" UNION ALL "))?;
+        filled.extend(rows.iter().filter_map(|row| {
+            let index: usize = text(row, 0).parse().ok()?;
+            batch.get(index).cloned()
+        }));
+    }
+    filled.sort();
+    Ok(filled)
+}
+
+fn not_empty(
+    filled: &[QualifiedName],
+    copied: &HashSet<QualifiedName>,
+    truncate: bool,
+) -> Option<Finding> {
+    let foreign: Vec<&QualifiedName> = filled
+        .iter()
+        .filter(|name| !copied.contains(name))
+        .collect();
+    if foreign.is_empty() {
+        return None;
+    }
+    let message = format!(
+        "{} on the destination: not empty, and pg_switchover did not put the rows there",
+        named("table", &foreign)
+    );
+    Some(if truncate {
+        Finding::note(Side::Destination, message, "--truncate empties them")
+    } else {
+        Finding::stops(
+            Side::Destination,
+            message,
+            "check --dest; add --truncate if the rows may go",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::report::Severity;
+
+    #[test]
+    fn rows_that_copy_has_brought_are_not_in_the_way() {
+        let (ours, theirs) = (QualifiedName::new("a", "b"), QualifiedName::new("a", "c"));
+        let copied = HashSet::from([ours.clone()]);
+        assert_eq!(not_empty(std::slice::from_ref(&ours), &copied, false), None);
+        let both = [ours, theirs];
+        let found = not_empty(&both, &copied, true);
+        assert_eq!(found.map(|finding| finding.severity), Some(Severity::Note));
+        let found = not_empty(&both, &copied, false);
+        assert!(found.is_some_and(
+            |finding| finding.severity == Severity::Stops && !finding.message.contains("\"b\"")
+        ));
+    }
+}
