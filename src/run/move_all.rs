@@ -2,10 +2,10 @@
 
 use super::open::{self, Both};
 use super::{check, copy, init, switch, sync};
-use crate::capture::Phase;
+use crate::capture::{self, Phase};
 use crate::cli::Options;
 use crate::destination;
-use crate::error::Result;
+use crate::error::{Result, Side};
 use crate::stop::Stop;
 
 /// check, init, copy, sync, verify and switch. Run again after a failure, it goes on where it ended.
@@ -13,14 +13,15 @@ use crate::stop::Stop;
 /// # Errors
 /// As the step that failed.
 pub fn run(options: &Options, stop: &Stop) -> Result<()> {
-    let mut both = Both::open(options)?;
-    let state = crate::capture::read_state(&mut both.source)?;
-    match state.map(|state| state.phase) {
-        Some(Phase::Switched) => return switch::command(options, both, stop),
+    let phase =
+        capture::read_state(&mut open::open(options, Side::Source)?)?.map(|state| state.phase);
+    match phase {
+        Some(Phase::Switched) => return switch::command(options, Both::open(options)?, stop),
         // What was not in the way of the copy will not be in the way of what follows it.
         Some(Phase::Copied) => {}
         _ => check::check(options)?,
     }
+    let mut both = Both::open(options)?;
     init::init(options, &mut both, stop)?;
     let state = both.state()?;
     let claim = destination::claim(&mut both.destination, &both.source_database.identity)?;
