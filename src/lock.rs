@@ -52,6 +52,20 @@ pub struct Blocker {
     pub query: String,
 }
 
+impl Blocker {
+    /// Reads a row of six columns in the order of the fields.
+    pub fn from_row(row: &postgres::Row) -> Blocker {
+        Blocker {
+            pid: row.get(0),
+            user: row.get(1),
+            application: row.get(2),
+            state: row.get(3),
+            age_seconds: row.get(4),
+            query: row.get(5),
+        }
+    }
+}
+
 impl fmt::Display for Blocker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.pid == 0 {
@@ -87,17 +101,7 @@ pub fn describe(blockers: &[Blocker]) -> String {
 /// As the server says.
 pub fn blockers(observer: &mut Session, pid: i32) -> Result<Vec<Blocker>> {
     let rows = observer.query("see who holds the lock", BLOCKERS, &[&pid])?;
-    Ok(rows
-        .iter()
-        .map(|row| Blocker {
-            pid: row.get(0),
-            user: row.get(1),
-            application: row.get(2),
-            state: row.get(3),
-            age_seconds: row.get(4),
-            query: row.get(5),
-        })
-        .collect())
+    Ok(rows.iter().map(Blocker::from_row).collect())
 }
 
 /// Runs `work`, which waits for a lock in the backend `pid`; if it still waits at half of the time-out, a
@@ -131,7 +135,8 @@ pub fn observed_by<T>(
     })
 }
 
-fn end(observer: &mut Session, blockers: &[Blocker]) {
+/// Ends the sessions of blockers; prepared transactions have none.
+pub fn end(observer: &mut Session, blockers: &[Blocker]) {
     for blocker in blockers.iter().filter(|blocker| blocker.pid != 0) {
         log::warn!("ending {blocker}");
         let sql = "SELECT pg_catalog.pg_terminate_backend($1)";

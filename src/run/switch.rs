@@ -48,7 +48,13 @@ pub fn switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result
         interval: options.interval,
         terminate_blockers: options.terminate_blockers,
     };
-    let window = switch::switch(&mut prepared.cycles, &mut prepared.observer, setup, stop)?;
+    let Prepared {
+        cycles,
+        observer,
+        state,
+        ..
+    } = prepared;
+    let window = switch::switch(cycles, observer, setup, &state.selection, stop)?;
     match window {
         Some(window) => tell(&window),
         None => log::info!("the flip has committed, though its answer was lost"),

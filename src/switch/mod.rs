@@ -1,6 +1,7 @@
 //! `switch`: cycles until the two databases are close, then the window; as often as patience allows.
 
 mod decide;
+mod quiet;
 mod settle;
 mod window;
 
@@ -11,6 +12,8 @@ pub use settle::{Outcome, mend_fence, settle};
 use window::Attempt;
 pub use window::Window;
 
+use crate::capture::Capture;
+use crate::catalog::{Catalog, Selection};
 use crate::cycle::Cycles;
 use crate::error::{Class, Error, Result};
 use crate::lock::{self, Patience};
@@ -37,6 +40,7 @@ pub fn switch(
     cycles: &mut Cycles,
     observer: &mut Session,
     setup: Setup,
+    selection: &Selection,
     stop: &Stop,
 ) -> Result<Option<Window>> {
     let Patience { timeout, attempts } = setup.patience;
@@ -51,6 +55,18 @@ pub fn switch(
             // The next cycle only has what was written during this one: no pause.
             continue;
         }
+        let old = quiet::wait(observer, timeout, setup.terminate_blockers, stop)?;
+        if !old.is_empty() {
+            last = "old transactions that have written are still open".to_string();
+            log::info!(
+                "attempt {attempt} of {attempts}: {last}: {}",
+                lock::describe(&old)
+            );
+            blockers = old;
+            stop.sleep(setup.interval);
+            continue;
+        }
+        still_captured(cycles.reader.session(), selection)?;
         match window::attempt(cycles, observer, timeout, setup.terminate_blockers)? {
             Attempt::Flipped(window) => return Ok(Some(window)),
             Attempt::Unknown(error) => {
@@ -78,4 +94,11 @@ pub fn switch(
             .mend("try again when less is written, or raise --lock-timeout or --max-pending"));
     }
     Err(lock::gave_up("stop the writers", setup.patience, &blockers))
+}
+
+/// Looks once more whether every table is captured as it was: a trigger that somebody has disabled
+/// since the last look would lose changes without a trace.
+fn still_captured(session: &mut Session, selection: &Selection) -> Result<()> {
+    let catalog = Catalog::read(session, selection)?;
+    Capture::read(session)?.refuse_drift(&catalog)
 }
