@@ -30,10 +30,8 @@ pub fn wait(
     while !older_than(observer, OLD_MS)?.is_empty() && started.elapsed() < longest && !stop.asked()
     {
         if terminate && !ended && started.elapsed() >= longest / 2 {
-            lock::end(
-                observer,
-                &older_than(observer, longest.as_secs_f64() * 1000.0)?,
-            );
+            let old = older_than(observer, longest.as_secs_f64() * 1000.0)?;
+            lock::end(observer, &old);
             ended = true;
         }
         stop.sleep(PAUSE);
