@@ -97,13 +97,24 @@ impl Error {
     }
 
     /// Makes an error that only carries its exit status: it has been printed already.
-    pub fn said(class: Class) -> Error {
+    pub fn printed(class: Class) -> Error {
         Error::new(class, "")
     }
 
     /// Wraps what a server or the network said while doing `what` (an infinitive: "read table x").
     pub fn from_postgres(side: Side, what: &str, error: &postgres::Error) -> Error {
-        let sqlstate = error.code().cloned();
+        let said = Error::said(error);
+        Error {
+            class: Class::Failed,
+            message: format!("could not {what} on the {side}: {said}"),
+            connection_lost: error.is_closed() || is_connection_failure(error),
+            sqlstate: error.code().cloned(),
+            mend: None,
+        }
+    }
+
+    /// Returns what a server or the network said, in one line, with the SQLSTATE if there is one.
+    pub fn said(error: &postgres::Error) -> String {
         let mut said = match error.as_db_error() {
             Some(db) => {
                 let mut said = db.message().to_string();
@@ -119,16 +130,10 @@ impl Error {
                 .map_or_else(|| error.to_string(), ToString::to_string),
         };
         said = one_line(&said);
-        if let Some(code) = &sqlstate {
+        if let Some(code) = error.code() {
             said.push_str(&format!(" (SQLSTATE {})", code.code()));
         }
-        Error {
-            class: Class::Failed,
-            message: format!("could not {what} on the {side}: {said}"),
-            connection_lost: error.is_closed() || is_connection_failure(error),
-            sqlstate,
-            mend: None,
-        }
+        said
     }
 
     /// Adds what the operator can do.

@@ -3,9 +3,10 @@
 //! `what` in these calls is an infinitive that completes "could not {what} on the source: …".
 
 use postgres::types::ToSql;
-use postgres::{CancelToken, Client, CopyInWriter, CopyOutReader, Row};
+use postgres::{Client, CopyInWriter, CopyOutReader, Row};
 use postgres::{SimpleQueryMessage, SimpleQueryRow};
 
+pub use crate::conninfo::Canceller;
 use crate::conninfo::Conninfo;
 use crate::error::{Error, Result, Side};
 
@@ -175,11 +176,11 @@ impl Session {
     }
 
     /// Returns a handle that other threads can use to end what this session runs.
-    pub fn canceller(&self) -> Canceller {
-        Canceller {
-            token: self.client.cancel_token(),
-            conninfo: self.conninfo.clone(),
-        }
+    ///
+    /// # Errors
+    /// A certificate cannot be read any more.
+    pub fn canceller(&self) -> Result<Canceller> {
+        self.conninfo.canceller(self.side, &self.client)
     }
 
     /// Returns true once the connection is known to be gone.
@@ -206,19 +207,4 @@ pub fn copy_error(side: Side, what: &str, error: &std::io::Error) -> Error {
 /// Returns a column of a row that came as text; an SQL NULL reads as the empty string.
 pub fn text(row: &SimpleQueryRow, column: usize) -> &str {
     row.try_get(column).ok().flatten().unwrap_or("")
-}
-
-/// Ends the running statement of a session from another thread; best effort, as libpq's is.
-pub struct Canceller {
-    token: CancelToken,
-    conninfo: Conninfo,
-}
-
-impl Canceller {
-    /// Asks the server to cancel what the session runs now.
-    pub fn cancel(&self) {
-        if let Err(error) = self.conninfo.cancel(&self.token) {
-            log::debug!("could not send a cancel request: {error}");
-        }
-    }
 }

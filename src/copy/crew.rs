@@ -33,7 +33,7 @@ impl Crew<'_> {
     /// As [`Session::open`].
     pub fn open(&self, conninfo: &Conninfo, side: Side, purpose: &str) -> Result<Session> {
         let session = Session::open(conninfo, side, purpose)?;
-        lock(&self.cancellers).push(session.canceller());
+        lock(&self.cancellers).push(session.canceller()?);
         Ok(session)
     }
 

@@ -15,7 +15,7 @@ use crate::error::{Error, Result, Side};
 use crate::ident::{QualifiedName, literal};
 use crate::plan::{Plans, TablePlan};
 use crate::sequences::{self, Values};
-use crate::session::{Canceller, Session, copy_error};
+use crate::session::{Session, copy_error};
 
 /// Literals in one statement: enough that statements cost nothing beside them.
 const ROWS_PER_STATEMENT: usize = 1000;
@@ -81,11 +81,6 @@ impl Applier {
     /// Returns the number of the last confirmed cycle.
     pub fn last_cycle(&self) -> i64 {
         self.claim.cycle
-    }
-
-    /// Returns a handle that ends what the applier runs.
-    pub fn canceller(&self) -> Canceller {
-        self.session.canceller()
     }
 
     /// Returns true if there is nothing to write.

@@ -28,7 +28,7 @@ pub fn run(options: Options) -> Result<()> {
         if error.class != Class::Usage {
             crate::report::error(error);
             say_who_is_in_charge(&options, error);
-            return Err(Error::said(error.class));
+            return Err(Error::printed(error.class));
         }
     }
     result
