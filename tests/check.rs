@@ -165,7 +165,7 @@ fn what_is_wrong_with_the_tables_of_the_destination_is_found() {
                 "table \"public\".\"forgetful\" is logged on the destination only",
             ),
             (
-                "stops",
+                "spoils",
                 "table \"public\".\"stray\" on the destination is not moved and refers to table \"public\".\"plain\" by foreign key \"stray_reference\"",
             ),
             (
@@ -614,10 +614,33 @@ fn what_another_switchover_left_is_found() {
 fn what_init_installs_is_not_in_its_own_way() {
     let pair = Pair::new(15, 18);
     pair.on_source(VARIED);
-    pair.run(&["init"]).expect(0);
+    // What init selects stands for check too.
+    pair.run(&["init", "-T", "varied.nothing"]).expect(0);
     let outcome = pair.run(&["check", "--create-schema"]).expect(0);
     expect_no_line(&outcome, "stops: ");
     expect_no_line(&outcome, "pg_switchover_");
+    expect_no_line(&outcome, "\"varied\".\"nothing\"");
+}
+
+#[test]
+fn a_tablespace_that_is_missing_is_found() {
+    let pair = Pair::new(15, 18);
+    pair.on_source("ALTER SYSTEM SET allow_in_place_tablespaces = on");
+    pair.on_source("SELECT pg_reload_conf()");
+    wait_for("the setting", Duration::from_secs(10), || {
+        pair.on_source("SHOW allow_in_place_tablespaces") == "on"
+    });
+    pair.on_source("CREATE TABLESPACE \"Fast\" LOCATION ''");
+    pair.on_source("CREATE TABLE t (id int PRIMARY KEY) TABLESPACE \"Fast\"");
+    let outcome = pair.run(&["check", "--create-schema"]).expect(3);
+    expect_lines(
+        &outcome,
+        &[("stops", "tablespace \"Fast\" of the source is missing")],
+    );
+    // check is right about that.
+    pair.run(&["init"]).expect(0);
+    let outcome = pair.run(&["copy", "--create-schema"]).expect(1);
+    outcome.expect_stderr("\"Fast\" does not exist");
 }
 
 #[test]

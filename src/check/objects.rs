@@ -167,13 +167,14 @@ fn compare_tablespaces(source: &mut Looked, destination: &mut Looked, findings: 
         .map(|name| ident(name))
         .collect();
     if !missing.is_empty() {
-        findings.push(Finding::note(
+        findings.push(Finding::stops(
             Side::Destination,
             format!(
-                "{} of the source: missing on the destination, so tables go to the default one",
-                named("tablespace", &missing)
+                "{} of the source {} missing on the destination",
+                named("tablespace", &missing),
+                if missing.len() == 1 { "is" } else { "are" }
             ),
-            "CREATE TABLESPACE … there first if that matters",
+            "CREATE TABLESPACE … there first, or move the tables to the default one",
         ));
     }
 }

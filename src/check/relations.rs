@@ -170,7 +170,7 @@ fn differences(from: &Catalog, to: &Catalog, keys: bool) -> Vec<Finding> {
         .collect()
 }
 
-/// TRUNCATE refuses a table that another one refers to, unless that one is truncated with it.
+/// A table that stays and refers to one that is emptied and filled anew.
 fn stray_references(from: &Catalog, to: &Catalog) -> Vec<Finding> {
     let moved = |oid| {
         to.relation_by_oid(oid)
@@ -179,7 +179,7 @@ fn stray_references(from: &Catalog, to: &Catalog) -> Vec<Finding> {
     to.foreign_keys
         .iter()
         .filter_map(|key| match (moved(key.from), moved(key.to)) {
-            (Some((child, false)), Some((parent, true))) => Some(Finding::stops(
+            (Some((child, false)), Some((parent, true))) => Some(Finding::spoils(
                 Side::Destination,
                 format!(
                     "table {} on the destination is not moved and refers to table {} by foreign key {}",
@@ -187,7 +187,7 @@ fn stray_references(from: &Catalog, to: &Catalog) -> Vec<Finding> {
                     parent.name,
                     ident(&key.name)
                 ),
-                "drop that foreign key there until the switch, or move both tables",
+                "its rows may refer to rows that are gone: move both tables, or look at it after the switch",
             )),
             _ => None,
         })
