@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::capture::{changed_keys, key_matches};
-use crate::catalog::{Catalog, Key, Oid, Relation};
+use crate::catalog::{Catalog, Key, Oid, Relation, order};
 use crate::error::{Error, Result};
 use crate::ident::{QualifiedName, ident, ident_list};
 
@@ -17,6 +17,8 @@ use crate::ident::{QualifiedName, ident, ident_list};
 pub struct TablePlan {
     /// Schema and name, the same on both sides.
     pub name: QualifiedName,
+    /// Its place in the order of the foreign keys: referenced tables before those that refer to them.
+    pub rank: usize,
     /// On the source: `COPY … TO STDOUT` of the distinct changed keys; empty without a key.
     pub keys_out: String,
     /// On the source: `COPY … TO STDOUT` of the rows that have these keys now.
@@ -47,6 +49,29 @@ pub type Plans = BTreeMap<Oid, TablePlan>;
 /// # Errors
 /// A relation is missing on the destination.
 pub fn plan(source: &Catalog, destination: &Catalog) -> Result<Plans> {
+    let oids: Vec<Oid> = source
+        .relations
+        .iter()
+        .map(|relation| relation.oid)
+        .collect();
+    let sorted = order(&oids, &source.foreign_keys);
+    for cycle in &sorted.cycles {
+        let names: Vec<String> = cycle
+            .iter()
+            .filter_map(|oid| source.relation_by_oid(*oid))
+            .map(|relation| relation.name.to_string())
+            .collect();
+        log::debug!(
+            "tables that refer to each other in a circle: {}",
+            names.join(", ")
+        );
+    }
+    let ranks: BTreeMap<Oid, usize> = sorted
+        .order
+        .iter()
+        .enumerate()
+        .map(|(rank, oid)| (*oid, rank))
+        .collect();
     let one = |relation: &Relation| {
         let other = destination.relation(&relation.name).ok_or_else(|| {
             Error::failed(format!(
@@ -55,13 +80,14 @@ pub fn plan(source: &Catalog, destination: &Catalog) -> Result<Plans> {
             ))
             .mend("create it there")
         })?;
-        Ok((relation.oid, TablePlan::new(relation, other)))
+        let rank = ranks.get(&relation.oid).copied().unwrap_or(0);
+        Ok((relation.oid, TablePlan::new(relation, other, rank)))
     };
     source.relations.iter().map(one).collect()
 }
 
 impl TablePlan {
-    fn new(source: &Relation, destination: &Relation) -> TablePlan {
+    fn new(source: &Relation, destination: &Relation, rank: usize) -> TablePlan {
         let name = &source.name;
         let format = match source.binary_safe() && destination.binary_safe() {
             true => "(FORMAT binary)",
@@ -74,6 +100,7 @@ impl TablePlan {
         let (here, there) = (source.only(), destination.only());
         let mut plan = TablePlan {
             name: name.clone(),
+            rank,
             keys_out: String::new(),
             rows_out: String::new(),
             all_out: format!("COPY (SELECT {wanted} FROM{here} {name} t) TO STDOUT {format}"),

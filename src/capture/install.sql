@@ -170,7 +170,7 @@ BEGIN
             last_value := sequence.called;
             is_called := true;
         ELSE
-            -- Not called since its creation, RESTART or setval(…, false): only the relation tells.
+            -- Not called since its creation, RESTART or setval(..., false): only the relation tells.
             EXECUTE pg_catalog.format('SELECT s.last_value, s.is_called FROM %s s',
                                       sequence.sequence_id::pg_catalog.regclass)
                INTO last_value, is_called;

@@ -1,5 +1,5 @@
 -- Triggers of captured tables that are not as init made them: missing, or no longer ENABLE ALWAYS
--- (ALTER TABLE … DISABLE TRIGGER ALL and back turns them into ordinary ones, which
+-- (ALTER TABLE ... DISABLE TRIGGER ALL and back turns them into ordinary ones, which
 -- session_replication_role = replica silences). Partitions have them too.
 SELECT c.table_id,
        m.oid AS member_id,

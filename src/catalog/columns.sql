@@ -5,7 +5,6 @@ SELECT a.attrelid,
        pg_catalog.format_type(a.atttypid, a.atttypmod) AS type_name,
        a.attnotnull,
        a.attgenerated::text,
-       a.attidentity::text,
        CASE WHEN a.attcollation <> 0
             THEN pg_catalog.format('%I.%I', cn.nspname, co.collname) END AS collation
   FROM pg_catalog.pg_attribute a

@@ -5,7 +5,6 @@
 SELECT i.indrelid,
        ic.relname::text AS index_name,
        i.indisprimary,
-       NOT i.indimmediate AS deferrable,
        a.attname::text,
        pg_catalog.format('OPERATOR(%I.%s)', opn.nspname, op.oprname) AS equals
   FROM pg_catalog.pg_index i

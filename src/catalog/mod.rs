@@ -10,8 +10,8 @@ mod types;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-pub use compare::{Difference, compare};
-pub use order::{ForeignKeyOrder, order};
+pub use compare::compare;
+pub use order::order;
 pub use pattern::Selection;
 
 use crate::error::{Error, Result};
@@ -64,8 +64,6 @@ pub struct Relation {
     pub partitioned: bool,
     /// True for an unlogged table.
     pub unlogged: bool,
-    /// Row-level security is forced even on the owner.
-    pub forced_row_security: bool,
     /// The owning role.
     pub owner: String,
     /// True if our role is, or is a member of, the owner.
@@ -112,8 +110,6 @@ pub struct Column {
     pub not_null: bool,
     /// Computed from other columns (stored or virtual), so never written.
     pub generated: bool,
-    /// `GENERATED … AS IDENTITY` of either kind.
-    pub identity: bool,
     /// Its binary form means the same on every server.
     pub binary_safe: bool,
     /// Its text does not depend on settings of the session that prints it.
@@ -129,8 +125,6 @@ pub struct Key {
     pub index: String,
     /// True if it is the primary key.
     pub primary: bool,
-    /// True if the constraint behind it is deferrable.
-    pub deferrable: bool,
     /// Its columns in the index's order.
     pub columns: Vec<KeyColumn>,
 }
@@ -159,10 +153,6 @@ pub struct ForeignKey {
     pub from: Oid,
     /// The referenced table.
     pub to: Oid,
-    /// DEFERRABLE.
-    pub deferrable: bool,
-    /// Checked for all rows.
-    pub validated: bool,
 }
 
 /// A sequence.
@@ -288,11 +278,11 @@ fn read_relations(session: &mut Session) -> Result<(Vec<Relation>, Vec<Qualified
                 name,
                 leaf: kind != "p",
                 foreign: kind == "f",
-                pages: row.get(9),
-                bytes: row.get(8),
+                pages: row.get(7),
+                bytes: row.get(6),
             });
             if kind != "p" {
-                *partition_rows.entry(root).or_default() += row.get::<_, f64>(10);
+                *partition_rows.entry(root).or_default() += row.get::<_, f64>(8);
             }
             continue;
         }
@@ -305,15 +295,14 @@ fn read_relations(session: &mut Session) -> Result<(Vec<Relation>, Vec<Qualified
             name,
             partitioned: kind == "p",
             unlogged: row.get::<_, String>(4) == "u",
-            forced_row_security: row.get::<_, bool>(6) && row.get::<_, bool>(7),
-            owner: row.get(11),
-            owned: row.get(12),
+            owner: row.get(9),
+            owned: row.get(10),
             columns: Vec::new(),
             key: None,
             partitions: Vec::new(),
-            bytes: row.get(8),
-            pages: row.get(9),
-            rows: row.get(10),
+            bytes: row.get(6),
+            pages: row.get(7),
+            rows: row.get(8),
         });
     }
     for relation in relations.iter_mut().filter(|relation| relation.partitioned) {
@@ -348,10 +337,9 @@ fn read_columns(session: &mut Session, relations: &mut [Relation]) -> Result<()>
             type_name: row.get(3),
             not_null: row.get(4),
             generated: !row.get::<_, String>(5).is_empty(),
-            identity: !row.get::<_, String>(6).is_empty(),
             binary_safe: types.binary_safe(type_oid),
             plain_text: types.plain_text(type_oid),
-            collation: row.get(7),
+            collation: row.get(6),
         });
     }
     for relation in relations {
@@ -373,14 +361,14 @@ fn read_keys(session: &mut Session, relations: &mut [Relation]) -> Result<()> {
             .filter(|row| row.get::<_, Oid>(0) == relation.oid)
         {
             let index: String = row.get(1);
-            let name: String = row.get(4);
+            let name: String = row.get(3);
             let Some(column) = relation.column(&name) else {
                 continue;
             };
             let key_column = KeyColumn {
                 name,
                 type_name: column.type_name.clone(),
-                equals: row.get(5),
+                equals: row.get(4),
                 collate: column
                     .collation
                     .as_ref()
@@ -392,7 +380,6 @@ fn read_keys(session: &mut Session, relations: &mut [Relation]) -> Result<()> {
                     key = Some(Key {
                         index,
                         primary: row.get(2),
-                        deferrable: row.get(3),
                         columns: vec![key_column],
                     });
                 }
@@ -418,8 +405,6 @@ fn read_foreign_keys(session: &mut Session) -> Result<Vec<ForeignKey>> {
             name: row.get(0),
             from: row.get(1),
             to: row.get(2),
-            deferrable: row.get(3),
-            validated: row.get(4),
         })
         .collect())
 }

@@ -85,8 +85,6 @@ mod tests {
                 name: format!("{from}_{to}"),
                 from,
                 to,
-                deferrable: false,
-                validated: true,
             })
             .collect()
     }

@@ -6,8 +6,6 @@ SELECT c.oid,
        c.relkind::text,
        c.relpersistence::text,
        CASE WHEN c.relispartition THEN pg_catalog.pg_partition_root(c.oid)::oid END AS root,
-       c.relrowsecurity,
-       c.relforcerowsecurity,
        CASE WHEN c.relkind = 'r' THEN pg_catalog.pg_table_size(c.oid) ELSE 0 END AS bytes,
        CASE WHEN c.relkind = 'r'
             THEN pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int8

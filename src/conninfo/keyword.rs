@@ -206,6 +206,7 @@ impl Parameters {
     }
 
     /// Returns true if the parameter is set, be it to the empty string.
+    #[cfg(test)]
     pub fn is_set(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }

@@ -196,7 +196,7 @@ fn other_programs_get_the_password_by_variable_only() {
         .variable("PGSSLMODE", "disable")
         .variable("PGSERVICE", "");
     let conninfo = resolved(
-        "host=a,b port=1,2 password=secret dbname='it''s a=b'",
+        "host=a,b port=1,2 password=secret dbname='it\\'s a=b'",
         &around,
     );
     let mut command = Command::new("pg_dump");
@@ -207,7 +207,9 @@ fn other_programs_get_the_password_by_variable_only() {
         .collect();
     assert_eq!(
         arguments,
-        ["--dbname=dbname='its a=b' keepalives_idle=60 keepalives_interval=10 keepalives_count=3"]
+        [
+            "--dbname=dbname='it\\'s a=b' keepalives_idle=60 keepalives_interval=10 keepalives_count=3"
+        ]
     );
     let set = |name: &str| {
         let (_, value) = command.get_envs().find(|(key, _)| *key == name)?;

@@ -182,7 +182,10 @@ impl TlsSettings {
     fn believe(&self, builder: &mut SslConnectorBuilder) -> std::result::Result<(), Complaint> {
         let file = match &self.root {
             // The builder has the operating system's certificates from the start.
-            Root::System => return Ok(builder.set_verify(SslVerifyMode::PEER)),
+            Root::System => {
+                builder.set_verify(SslVerifyMode::PEER);
+                return Ok(());
+            }
             Root::File { path, .. } if path.exists() => path,
             _ => return self.believe_anyone(builder),
         };

@@ -180,7 +180,6 @@ mod tests {
             name: QualifiedName::new("s", name),
             partitioned: false,
             unlogged: false,
-            forced_row_security: false,
             owner: String::new(),
             owned: true,
             columns: Vec::new(),

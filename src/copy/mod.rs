@@ -22,7 +22,7 @@ use std::time::Instant;
 
 use crossbeam_channel::unbounded;
 
-pub use postponed::{Completed, complete, pending};
+pub use postponed::{complete, pending};
 pub use schema::SchemaOptions;
 
 use crate::catalog::{Catalog, Relation, Selection, compare};
@@ -271,7 +271,7 @@ fn work_off(
         events,
     };
     let mut progress = Progress::begin(parameters.progress, parameters.quiet, &work.tables);
-    let mut tick = |progress: &mut Progress| {
+    let tick = |progress: &mut Progress| {
         for event in heard.try_iter() {
             match event {
                 Event::Began(number) => progress.table_began(number, &work.tables[number]),

@@ -115,34 +115,26 @@ impl Applier {
         sql.push_str("BEGIN;\n");
         sql.push_str(settings);
         sql.push_str(&destination::hold(&self.claim.run));
-        let mut rows = changes.rows.as_slice();
-        for table in &changes.tables {
-            let plan = plan_of(plans, table.oid)?;
-            let count = rows.iter().take_while(|row| row.oid == table.oid).count();
-            let (own, rest) = rows.split_at(count);
-            rows = rest;
-            if table.whole {
+        // Deletes from the referring tables to the referenced ones, inserts the other way round.
+        let tables = by_table(plans, changes)?;
+        for TableChanges {
+            plan, whole, keys, ..
+        } in tables.iter().rev()
+        {
+            if *whole {
                 sql.push_str(&plan.delete_all);
                 sql.push_str(";\n");
             }
-            let keys: Vec<&str> = own.iter().filter_map(|row| row.key.as_deref()).collect();
             for keys in keys.chunks(ROWS_PER_STATEMENT) {
                 sql.push_str(&plan.delete(keys));
             }
-            let contents: Vec<&str> = own
-                .iter()
-                .filter_map(|row| row.contents.as_deref())
-                .collect();
-            for rows in contents.chunks(ROWS_PER_STATEMENT) {
+            applied.keys += keys.len() as u64;
+        }
+        for TableChanges { plan, rows, .. } in &tables {
+            for rows in rows.chunks(ROWS_PER_STATEMENT) {
                 sql.push_str(&plan.insert(rows));
             }
-            applied.keys += keys.len() as u64;
-            applied.rows += contents.len() as u64;
-        }
-        if !rows.is_empty() {
-            return Err(Error::failed(
-                "rows of a table that is not listed as changed",
-            ));
+            applied.rows += rows.len() as u64;
         }
         self.push_end(&mut sql, changes, confirmation, applied);
         Ok((sql, applied))
@@ -267,6 +259,41 @@ pub fn replica_role(session: &mut Session) -> Result<()> {
             false => error,
         }
     })
+}
+
+/// What one message has to do to one table.
+struct TableChanges<'a> {
+    plan: &'a TablePlan,
+    whole: bool,
+    keys: Vec<&'a str>,
+    rows: Vec<&'a str>,
+}
+
+/// Sorts the changes by table, in the order of the foreign keys.
+fn by_table<'a>(plans: &'a Plans, changes: &'a Changes) -> Result<Vec<TableChanges<'a>>> {
+    let mut tables = Vec::with_capacity(changes.tables.len());
+    let mut left = changes.rows.as_slice();
+    for table in &changes.tables {
+        let count = left.iter().take_while(|row| row.oid == table.oid).count();
+        let (own, rest) = left.split_at(count);
+        left = rest;
+        tables.push(TableChanges {
+            plan: plan_of(plans, table.oid)?,
+            whole: table.whole,
+            keys: own.iter().filter_map(|row| row.key.as_deref()).collect(),
+            rows: own
+                .iter()
+                .filter_map(|row| row.contents.as_deref())
+                .collect(),
+        });
+    }
+    if !left.is_empty() {
+        return Err(Error::failed(
+            "the source sent rows of a table that it did not list as changed",
+        ));
+    }
+    tables.sort_by_key(|table| table.plan.rank);
+    Ok(tables)
 }
 
 fn plan_of(plans: &Plans, oid: Oid) -> Result<&TablePlan> {

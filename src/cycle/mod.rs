@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
 
-pub use apply::{Applied, Applier, Confirmation, replica_role};
+pub use apply::{Applied, Applier, Confirmation};
 pub use fetch::Fetchers;
 pub use read::{Changes, Extent, Limits, Reader};
 

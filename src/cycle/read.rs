@@ -278,10 +278,11 @@ impl Reader {
 
     /// Ends the transaction of a cycle without having changed anything.
     pub fn roll_back(&mut self) {
-        if std::mem::take(&mut self.in_transaction) && !self.session.is_closed() {
-            if let Err(error) = self.session.execute("roll back", "ROLLBACK") {
-                log::debug!("{error}");
-            }
+        if std::mem::take(&mut self.in_transaction)
+            && !self.session.is_closed()
+            && let Err(error) = self.session.execute("roll back", "ROLLBACK")
+        {
+            log::debug!("{error}");
         }
     }
 

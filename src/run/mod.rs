@@ -24,12 +24,12 @@ use crate::stop::Stop;
 pub fn run(options: Options) -> Result<()> {
     let stop = Stop::on_signals()?;
     let result = dispatch(&options, &stop);
-    if let (Err(error), Command::Switch | Command::Run) = (&result, options.command) {
-        if error.class != Class::Usage {
-            crate::report::error(error);
-            say_who_is_in_charge(&options, error);
-            return Err(Error::printed(error.class));
-        }
+    if let (Err(error), Command::Switch | Command::Run) = (&result, options.command)
+        && error.class != Class::Usage
+    {
+        crate::report::error(error);
+        say_who_is_in_charge(&options, error);
+        return Err(Error::printed(error.class));
     }
     result
 }
