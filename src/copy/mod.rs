@@ -268,8 +268,12 @@ fn work_off(
     let mut tick = |progress: &mut Progress| {
         for event in heard.try_iter() {
             match event {
-                Event::Began(number) => progress.table_began(number, &work.tables[number]),
-                Event::Finished(number) => progress.table_finished(number, &work.tables[number]),
+                Event::Began(number, at) => {
+                    progress.table_began(number, &work.tables[number], at);
+                }
+                Event::Finished(number, at) => {
+                    progress.table_finished(number, &work.tables[number], at);
+                }
             }
         }
         progress.tick(&work.tables);

@@ -184,7 +184,7 @@ impl<'a> Table<'a> {
         Ok(Reading::Begun(opened.snapshot.clone()))
     }
 
-    /// Adds to what progress shows.
+    /// Adds to what progress shows; wraps, so that a guess can be taken back.
     pub fn advance(&self, weight: u64, rows: u64, bytes: u64) {
         self.progress.weight.fetch_add(weight, Ordering::Relaxed);
         self.progress.rows.fetch_add(rows, Ordering::Relaxed);

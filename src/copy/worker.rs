@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, Write};
 use std::sync::Mutex;
+use std::time::Instant;
 
 use crossbeam_channel::Sender;
 use postgres::error::SqlState;
@@ -42,9 +43,9 @@ pub struct Work<'a> {
 /// What progress is told; the number is the table's position.
 pub enum Event {
     /// The first chunk has begun.
-    Began(usize),
+    Began(usize, Instant),
     /// The table is confirmed as copied.
-    Finished(usize),
+    Finished(usize, Instant),
 }
 
 /// Returns the role in which neither user triggers nor foreign keys act. ENABLE ALWAYS ones do.
@@ -135,7 +136,7 @@ impl Ends {
             self.finish(work, table, &snapshot, &state)?;
             state.close();
         }
-        let _ = work.events.send(Event::Finished(chunk.table));
+        let _ = work.events.send(Event::Finished(chunk.table, Instant::now()));
         Ok(())
     }
 
@@ -149,12 +150,12 @@ impl Ends {
         let begin_table = destination::begin_table(&table.relation.name);
         let what = format!("begin table {}", table.relation.name);
         if table.chunks.len() == 1 {
-            let _ = work.events.send(Event::Began(chunk.table));
+            let _ = work.events.send(Event::Began(chunk.table, Instant::now()));
             let sql = format!("BEGIN; {begin_table}");
             self.destination.execute(&what, &sql)?;
         } else {
             if !state.is_open() {
-                let _ = work.events.send(Event::Began(chunk.table));
+                let _ = work.events.send(Event::Began(chunk.table, Instant::now()));
                 // Committed before any of its rows are, or a row could be there that nobody owns.
                 let sql = format!("BEGIN; {begin_table} {} COMMIT;", destination::hold(work.run));
                 self.destination.execute(&what, &sql)?;
@@ -201,7 +202,7 @@ impl Ends {
         let rows = writer
             .finish()
             .map_err(|error| Error::from_postgres(Side::Destination, &write, &error))?;
-        table.advance(chunk.weight - tally.weight, 0, 0);
+        tally.settle(table, chunk, rows);
         Ok((rows, tally.bytes))
     }
 
@@ -262,8 +263,9 @@ impl Ends {
 struct Tally {
     weight: u64,
     bytes: u64,
-    /// Since progress was told.
+    /// Messages since progress was told; there is one for each row, and a few besides.
     rows: u64,
+    told: u64,
 }
 
 impl Tally {
@@ -272,7 +274,18 @@ impl Tally {
         let step = bytes.min(chunk.weight - self.weight);
         self.weight += step;
         self.bytes += bytes;
-        table.advance(step, std::mem::take(&mut self.rows), bytes);
+        let rows = std::mem::take(&mut self.rows);
+        self.told += rows;
+        table.advance(step, rows, bytes);
+    }
+
+    /// Sets right at the end what was guessed on the way.
+    fn settle(&self, table: &Table<'_>, chunk: &Chunk, rows: u64) {
+        table.advance(
+            chunk.weight - self.weight,
+            rows.wrapping_sub(self.told),
+            0,
+        );
     }
 }
 
