@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::chunks::Chunk;
 use super::crew::Crew;
+use super::role::LOCK_TIMEOUT;
 use crate::catalog::Relation;
 use crate::error::{Error, Result, Side};
 use crate::ident::{ident_list, literal};
@@ -20,9 +21,6 @@ use crate::session::{Session, text};
 
 /// How often a table is begun anew because it was rewritten on the source meanwhile.
 const ATTEMPTS: u32 = 5;
-
-/// How long a lock of somebody else on a table is waited for.
-pub const LOCK_TIMEOUT: &str = "SET lock_timeout = '60s';";
 
 /// A table that is being copied, shared by the workers.
 pub struct Table<'a> {

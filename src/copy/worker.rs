@@ -7,12 +7,12 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use crossbeam_channel::Sender;
-use postgres::error::SqlState;
 
 use super::chunks::Chunk;
 use super::crew::{Crew, lock};
 use super::empty::Emptier;
-use super::table::{LOCK_TIMEOUT, Reading, Snapshot, State, Table};
+use super::role::{LOCK_TIMEOUT, replica_role};
+use super::table::{Reading, Snapshot, State, Table};
 use crate::conninfo::Conninfo;
 use crate::destination;
 use crate::error::{Error, Result, Side};
@@ -46,27 +46,6 @@ pub enum Event {
     Began(usize, Instant),
     /// The table is confirmed as copied.
     Finished(usize, Instant),
-}
-
-/// Returns the role in which neither user triggers nor foreign keys act. ENABLE ALWAYS ones do.
-///
-/// # Errors
-/// The role may not do that.
-pub fn replica_role(session: &mut Session) -> Result<()> {
-    let sql = format!("SET session_replication_role = replica; {LOCK_TIMEOUT}");
-    let error = match session.execute("switch off triggers and foreign keys", &sql) {
-        Ok(()) => return Ok(()),
-        Err(error) => error,
-    };
-    if error.is(&SqlState::INSUFFICIENT_PRIVILEGE) {
-        let mend = if session.version() >= 150_000 {
-            "connect as a superuser, or GRANT SET ON PARAMETER session_replication_role TO the role"
-        } else {
-            "connect as a superuser, which PostgreSQL 14 and older want for that"
-        };
-        return Err(error.mend(mend));
-    }
-    Err(error)
 }
 
 /// Copies chunks until none is left.
