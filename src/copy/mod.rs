@@ -11,6 +11,7 @@ mod crew;
 mod empty;
 mod postponed;
 mod progress;
+mod role;
 mod schema;
 mod table;
 mod tools;
@@ -92,10 +93,29 @@ pub fn copy(
     stop: &Stop,
 ) -> Result<Report> {
     let began = Instant::now();
+    role::try_replica_role(destination)?;
+    let report = copy_all(source, destination, parameters, stop).map_err(|error| {
+        match error.connection_lost && error.mend.is_none() {
+            true => error.mend("run the same command again, it goes on where it ended"),
+            false => error,
+        }
+    })?;
+    Ok(Report {
+        seconds: began.elapsed().as_secs_f64(),
+        ..report
+    })
+}
+
+fn copy_all(
+    source: &mut Session,
+    destination: &mut Session,
+    parameters: &Parameters<'_>,
+    stop: &Stop,
+) -> Result<Report> {
     let schema = prepare_schema(source, destination, parameters, stop)?;
     let there = Catalog::read(destination, &Selection::default())?;
     refuse_differences(parameters, &there)?;
-    let mut report = load(source, destination, parameters, &there, stop)?;
+    let report = load(source, destination, parameters, &there, stop)?;
     if let Some(schema) = schema {
         log::info!("creating indexes and constraints");
         schema.finish(destination, parameters.jobs)?;
@@ -110,7 +130,6 @@ pub fn copy(
         );
         destination.execute("note that the copy is complete", &sql)?;
     }
-    report.seconds = began.elapsed().as_secs_f64();
     Ok(report)
 }
 
@@ -190,7 +209,7 @@ fn load(
     let emptier = Emptier::read(destination)?;
     if !filled.is_empty() {
         let mut session = destination.another("copy emptying")?;
-        worker::replica_role(&mut session)?;
+        role::replica_role(&mut session)?;
         emptier.empty(&mut session, &filled, &parameters.claim.run)?;
     }
     let mut report = Report {
@@ -274,8 +293,12 @@ fn work_off(
     let tick = |progress: &mut Progress| {
         for event in heard.try_iter() {
             match event {
-                Event::Began(number) => progress.table_began(number, &work.tables[number]),
-                Event::Finished(number) => progress.table_finished(number, &work.tables[number]),
+                Event::Began(number, at) => {
+                    progress.table_began(number, &work.tables[number], at);
+                }
+                Event::Finished(number, at) => {
+                    progress.table_finished(number, &work.tables[number], at);
+                }
             }
         }
         progress.tick(&work.tables);

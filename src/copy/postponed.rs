@@ -11,7 +11,7 @@ use crate::session::Session;
 use crate::stop::Stop;
 
 use super::crew::{Crew, lock, run};
-use super::table::LOCK_TIMEOUT;
+use super::role::{LOCK_TIMEOUT, replica_role};
 
 /// The first version that takes `NOT VALID` for a partitioned table's foreign key.
 const NOT_VALID_ON_PARTITIONED: i32 = 180_000;
@@ -139,7 +139,7 @@ pub fn complete(
     let hold = format!("{LOCK_TIMEOUT} {}", destination::hold(run_token));
     let mut session = destination.another("copy postponed")?;
     // Event triggers of the application have been created and are not meant for what we do.
-    super::worker::replica_role(&mut session)?;
+    replica_role(&mut session)?;
     session.execute("prove that no other run is at work", &hold)?;
     let (mut keys, views): (Vec<_>, Vec<_>) = postponed
         .into_iter()
@@ -217,7 +217,7 @@ fn validate(
     let conninfo = session.conninfo();
     let work = |crew: &Crew<'_>, number: usize| {
         let mut session = crew.open(conninfo, Side::Destination, &format!("copy keys {number}"))?;
-        super::worker::replica_role(&mut session)?;
+        replica_role(&mut session)?;
         while !crew.over() {
             let Some((position, key)) = lock(&queue).next() else {
                 break;

@@ -90,7 +90,7 @@ impl Progress {
     }
 
     /// Notes that a table has begun.
-    pub fn table_began(&mut self, number: usize, table: &Table<'_>) {
+    pub fn table_began(&mut self, number: usize, table: &Table<'_>, began: Instant) {
         if self.running.contains_key(&number) {
             return; // It is copied anew.
         }
@@ -123,12 +123,11 @@ impl Progress {
             }
             Show::Lines { .. } => {}
         }
-        let began = Instant::now();
         self.running.insert(number, Running { began, bar });
     }
 
     /// Notes that a table is confirmed.
-    pub fn table_finished(&mut self, number: usize, table: &Table<'_>) {
+    pub fn table_finished(&mut self, number: usize, table: &Table<'_>, ended: Instant) {
         let figures = figures(table);
         self.done = self.done.plus(figures);
         self.finished += 1;
@@ -144,7 +143,7 @@ impl Progress {
         let text = format!(
             "copied table {}: {}",
             table.relation.name,
-            summary(figures, running.began.elapsed())
+            summary(figures, ended.duration_since(running.began))
         );
         match &self.show {
             Show::Bars { all, .. } => {
@@ -232,16 +231,17 @@ fn style(template: &str) -> ProgressStyle {
         .progress_chars("=> ")
 }
 
-/// `1,234 rows, 5.6 MB in 7.8 s (0.7 MB/s)`.
+/// `1,234 rows, 5.6 MB in 7.8 s (0.7 MB/s)`; the rate of a moment is left out.
 fn summary(figures: Figures, time: Duration) -> String {
-    let seconds = time.as_secs_f64();
-    let rate = figures.bytes as f64 / seconds.max(0.001);
+    let rate = match time.as_secs_f64() {
+        0.0..0.1 => String::new(),
+        seconds => format!(" ({}/s)", bytes((figures.bytes as f64 / seconds) as u64)),
+    };
     format!(
-        "{} rows, {} in {} ({}/s)",
+        "{} rows, {} in {}{rate}",
         grouped(figures.rows),
         bytes(figures.bytes),
-        span(time),
-        bytes(rate as u64)
+        span(time)
     )
 }
 
@@ -282,7 +282,8 @@ fn bytes(number: u64) -> String {
 fn span(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
-        0..60 => format!("{:.1} s", time.as_secs_f64()),
+        0 => format!("{} ms", time.as_millis()),
+        1..60 => format!("{:.1} s", time.as_secs_f64()),
         60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
         _ => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
     }

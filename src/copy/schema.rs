@@ -8,6 +8,7 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use postgres::error::SqlState;
 
@@ -43,8 +44,14 @@ pub struct Schema<'a> {
     stop: &'a Stop,
 }
 
-/// Bits of `server_version_num` below the major version.
+/// What `server_version_num` is divided by to get the major version.
 const MAJOR: i32 = 10_000;
+
+/// What `pg_stat_activity` calls our pg_restore.
+const RESTORE_NAME: &str = "pg_switchover: pg_restore";
+
+/// How long a session that was told to end may take.
+const PREDECESSOR_ENDS: Duration = Duration::from_secs(30);
 
 impl<'a> Schema<'a> {
     /// Dumps the schema of the source: all of it, whatever tables were selected, because a table may
@@ -127,6 +134,7 @@ impl<'a> Schema<'a> {
     /// # Errors
     /// As pg_restore says; run again, it goes on where it ended.
     pub fn finish(&self, destination: &mut Session, jobs: usize) -> Result<()> {
+        end_predecessor(destination, self.stop)?;
         let filter = Filter {
             existing: existing(destination)?,
             postponed: self
@@ -138,7 +146,7 @@ impl<'a> Schema<'a> {
         let list = self.list("post-data", &filter)?;
         let mut command = self.restore();
         self.destination
-            .prepare_command(&mut command, "pg_switchover: pg_restore");
+            .prepare_command(&mut command, RESTORE_NAME);
         command
             .args(["--section=post-data", "--exit-on-error"])
             .arg(format!("--jobs={jobs}"))
@@ -227,6 +235,27 @@ fn mended(error: Error, options: &SchemaOptions) -> Error {
         return error.mend("raise max_locks_per_transaction on the destination");
     }
     error
+}
+
+/// Ends the sessions of a pg_restore that has outlived the pg_switchover that started it: a killed
+/// process cannot take its children with it. Nobody else's is touched, because this runs under the
+/// source's advisory lock, on a destination that is bound to this source.
+fn end_predecessor(destination: &mut Session, stop: &Stop) -> Result<()> {
+    let sql = format!(
+        "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+          WHERE application_name = '{RESTORE_NAME}'
+            AND datname = pg_catalog.current_database() AND usename = current_user"
+    );
+    let what = "end the pg_restore of an earlier attempt";
+    let began = Instant::now();
+    while !destination.simple(what, &sql)?.is_empty() {
+        if began.elapsed() > PREDECESSOR_ENDS {
+            return Err(Error::failed(format!("could not {what} on the destination")));
+        }
+        stop.sleep(Duration::from_millis(100));
+        stop.check()?;
+    }
+    Ok(())
 }
 
 /// Lists what exists of the last section, in the words of `pg_restore -l`.

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::chunks::Chunk;
 use super::crew::Crew;
+use super::role::LOCK_TIMEOUT;
 use crate::catalog::Relation;
 use crate::error::{Error, Result, Side};
 use crate::ident::{ident_list, literal};
@@ -20,9 +21,6 @@ use crate::session::{Session, text};
 
 /// How often a table is begun anew because it was rewritten on the source meanwhile.
 const ATTEMPTS: u32 = 5;
-
-/// How long a lock of somebody else on a table is waited for.
-pub const LOCK_TIMEOUT: &str = "SET lock_timeout = '60s';";
 
 /// A table that is being copied, shared by the workers.
 pub struct Table<'a> {
@@ -184,7 +182,7 @@ impl<'a> Table<'a> {
         Ok(Reading::Begun(opened.snapshot.clone()))
     }
 
-    /// Adds to what progress shows.
+    /// Adds to what progress shows; wraps, so that a guess can be taken back.
     pub fn advance(&self, weight: u64, rows: u64, bytes: u64) {
         self.progress.weight.fetch_add(weight, Ordering::Relaxed);
         self.progress.rows.fetch_add(rows, Ordering::Relaxed);

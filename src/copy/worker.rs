@@ -4,14 +4,15 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, Write};
 use std::sync::Mutex;
+use std::time::Instant;
 
 use crossbeam_channel::Sender;
-use postgres::error::SqlState;
 
 use super::chunks::Chunk;
 use super::crew::{Crew, lock};
 use super::empty::Emptier;
-use super::table::{LOCK_TIMEOUT, Reading, Snapshot, State, Table};
+use super::role::{LOCK_TIMEOUT, replica_role};
+use super::table::{Reading, Snapshot, State, Table};
 use crate::conninfo::Conninfo;
 use crate::destination;
 use crate::error::{Error, Result, Side};
@@ -42,30 +43,9 @@ pub struct Work<'a> {
 /// What progress is told; the number is the table's position.
 pub enum Event {
     /// The first chunk has begun.
-    Began(usize),
+    Began(usize, Instant),
     /// The table is confirmed as copied.
-    Finished(usize),
-}
-
-/// Returns the role in which neither user triggers nor foreign keys act. ENABLE ALWAYS ones do.
-///
-/// # Errors
-/// The role may not do that.
-pub fn replica_role(session: &mut Session) -> Result<()> {
-    let sql = format!("SET session_replication_role = replica; {LOCK_TIMEOUT}");
-    let error = match session.execute("switch off triggers and foreign keys", &sql) {
-        Ok(()) => return Ok(()),
-        Err(error) => error,
-    };
-    if error.is(&SqlState::INSUFFICIENT_PRIVILEGE) {
-        let mend = if session.version() >= 150_000 {
-            "connect as a superuser, or GRANT SET ON PARAMETER session_replication_role TO the role"
-        } else {
-            "connect as a superuser, which PostgreSQL 14 and older want for that"
-        };
-        return Err(error.mend(mend));
-    }
-    Err(error)
+    Finished(usize, Instant),
 }
 
 /// Copies chunks until none is left.
@@ -135,7 +115,7 @@ impl Ends {
             self.finish(work, table, &snapshot, &state)?;
             state.close();
         }
-        let _ = work.events.send(Event::Finished(chunk.table));
+        let _ = work.events.send(Event::Finished(chunk.table, Instant::now()));
         Ok(())
     }
 
@@ -149,12 +129,12 @@ impl Ends {
         let begin_table = destination::begin_table(&table.relation.name);
         let what = format!("begin table {}", table.relation.name);
         if table.chunks.len() == 1 {
-            let _ = work.events.send(Event::Began(chunk.table));
+            let _ = work.events.send(Event::Began(chunk.table, Instant::now()));
             let sql = format!("BEGIN; {begin_table}");
             self.destination.execute(&what, &sql)?;
         } else {
             if !state.is_open() {
-                let _ = work.events.send(Event::Began(chunk.table));
+                let _ = work.events.send(Event::Began(chunk.table, Instant::now()));
                 // Committed before any of its rows are, or a row could be there that nobody owns.
                 let sql = format!(
                     "BEGIN; {begin_table} {} COMMIT;",
@@ -204,7 +184,7 @@ impl Ends {
         let rows = writer
             .finish()
             .map_err(|error| Error::from_postgres(Side::Destination, &write, &error))?;
-        table.advance(chunk.weight - tally.weight, 0, 0);
+        tally.settle(table, chunk, rows);
         Ok((rows, tally.bytes))
     }
 
@@ -265,8 +245,9 @@ impl Ends {
 struct Tally {
     weight: u64,
     bytes: u64,
-    /// Since progress was told.
+    /// Messages since progress was told; there is one for each row, and a few besides.
     rows: u64,
+    told: u64,
 }
 
 impl Tally {
@@ -275,7 +256,18 @@ impl Tally {
         let step = bytes.min(chunk.weight - self.weight);
         self.weight += step;
         self.bytes += bytes;
-        table.advance(step, std::mem::take(&mut self.rows), bytes);
+        let rows = std::mem::take(&mut self.rows);
+        self.told += rows;
+        table.advance(step, rows, bytes);
+    }
+
+    /// Sets right at the end what was guessed on the way.
+    fn settle(&self, table: &Table<'_>, chunk: &Chunk, rows: u64) {
+        table.advance(
+            chunk.weight - self.weight,
+            rows.wrapping_sub(self.told),
+            0,
+        );
     }
 }
 
