@@ -1,0 +1,184 @@
+"""What the demo finds out by itself, with psql alone: it takes nobody's word for it, least of all pg_switchover's."""
+
+import collections
+import hashlib
+import subprocess
+
+from .writers import CHANGED, GROWING, NEW, OLD, REFUSED, Session
+
+# Every ordinary table by its quoted name; a partitioned table is asked through its root.
+TABLES = """
+SELECT format('%I.%I', n.nspname, c.relname)
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname IN ('public', 'shop') ORDER BY 1
+"""
+
+# Columns, constraints, indexes, sequences and views, in words that both versions use alike. PostgreSQL 18 lists NOT
+# NULL among the constraints; the columns show it in every version.
+SHAPE = """
+SELECT concat_ws(' ', 'column', a.attrelid::regclass, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+                 a.attidentity, a.attgenerated, pg_get_expr(d.adbin, d.adrelid))
+  FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_attrdef d ON (adrelid, adnum) = (attrelid, attnum)
+ WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v')
+   AND c.relnamespace::regnamespace::text IN ('public', 'shop')
+UNION ALL
+SELECT concat_ws(' ', 'constraint', conrelid::regclass, conname, convalidated, pg_get_constraintdef(oid))
+  FROM pg_constraint WHERE contype <> 'n' AND connamespace::regnamespace::text IN ('public', 'shop')
+UNION ALL
+SELECT 'index ' || indexdef FROM pg_indexes WHERE schemaname IN ('public', 'shop')
+UNION ALL
+SELECT concat_ws(' ', 'sequence', schemaname, sequencename, data_type, increment_by, min_value, max_value, cycle)
+  FROM pg_sequences WHERE schemaname IN ('public', 'shop')
+UNION ALL
+SELECT concat_ws(' ', 'view', viewname, definition) FROM pg_views WHERE schemaname IN ('public', 'shop')
+ORDER BY 1
+"""
+
+# pgbench's four sums are one number, and no product is lost between stock and orders. The last two columns are equal
+# on both servers only if no order was lost before the flip; the demo looks at one server, so it compares within it.
+BALANCES = """
+SELECT (SELECT sum(abalance) FROM pgbench_accounts), (SELECT sum(bbalance) FROM pgbench_branches),
+       (SELECT sum(tbalance) FROM pgbench_tellers), (SELECT COALESCE(sum(delta), 0) FROM pgbench_history)
+"""
+STOCK = """
+SELECT count(*) FROM shop.product p
+  LEFT JOIN (SELECT product, sum(quantity) AS quantity FROM shop.order_line GROUP BY product) l ON l.product = p.id
+ WHERE (p.stock, p.sold) IS DISTINCT FROM (1000000 - COALESCE(l.quantity, 0), COALESCE(l.quantity, 0))
+"""
+
+
+class Evidence:
+    """A list of statements, each true or false."""
+
+    def __init__(self, old, new, writers):
+        self._old, self._new, self._writers = old, new, writers
+        # (holds, text)
+        self.findings = []
+
+    @property
+    def holds(self):
+        """Whether every statement is true."""
+        return all(holds for holds, _ in self.findings)
+
+    def _say(self, holds, text, otherwise=""):
+        self.findings.append((bool(holds), text if holds else f"{text} -- NO: {otherwise}"))
+
+    def gather(self):
+        """Looks at everything, after the writers' end."""
+        self._journal()
+        self._order_of_servers()
+        self._unchanged_tables()
+        self._growing_tables()
+        self._sums()
+        self._shape()
+        self._fence()
+
+    def _journal(self):
+        by = {side: {one[3] for one in self._writers.acknowledged(side)} for side in (OLD, NEW)}
+        there = {
+            side: collections.Counter(server.query("SELECT id FROM shop.journal").split())
+            for side, server in ((OLD, self._old), (NEW, self._new))
+        }
+        expected = by[OLD] | by[NEW]
+        lost, twice = expected - there[NEW].keys(), [id for id, count in there[NEW].items() if count > 1]
+        foreign = there[NEW].keys() - expected
+        self._say(
+            not (lost or twice or foreign or by[OLD] & by[NEW]),
+            f"each of the {len(expected):,} acknowledged writes is on the new server, exactly once: "
+            f"{len(by[OLD]):,} of the old one's, {len(by[NEW]):,} of its own",
+            f"lost {some(lost)}, more than once {some(twice)}, never acknowledged {some(foreign)}",
+        )
+        self._say(
+            there[OLD] == collections.Counter(by[OLD]),
+            f"the old server has the {len(by[OLD]):,} that it acknowledged, and no other",
+            f"it has {some(there[OLD].keys() - by[OLD])} more, and misses {some(by[OLD] - there[OLD].keys())}",
+        )
+
+    def _order_of_servers(self):
+        refusals = self._writers.refusals()
+        first = refusals[0][0] if refusals else float("inf")
+        late = [one[3] for one in self._writers.acknowledged(OLD) if one[0] > first]
+        moved = sum(1 for writer in self._writers if any(one[2] == NEW for one in writer.acknowledged))
+        self._say(
+            not late and moved == len(self._writers) == len(refusals),
+            f"each of the {len(self._writers)} writers was refused once and went on at the new server; "
+            "after the first refusal the old one took nothing",
+            f"{len(refusals)} refusals, {moved} went on, taken too late: {some(late)}",
+        )
+
+    def _unchanged_tables(self):
+        tables = [t for t in self._old.query(TABLES).split("\n") if t not in CHANGED | GROWING]
+        rows, different = 0, []
+        for table in tables:
+            (old_sum, count), (new_sum, _) = contents(self._old, table), contents(self._new, table)
+            rows += count
+            if old_sum != new_sum:
+                different.append(table)
+        self._say(
+            tables and not different,
+            f"{len(tables)} tables that nobody wrote to are the same on both servers: {rows:,} rows",
+            f"different: {some(different)}",
+        )
+
+    def _growing_tables(self):
+        rows, missing = 0, []
+        for table in sorted(GROWING):
+            old, new = (copy_out(server, table).splitlines() for server in (self._old, self._new))
+            rows += len(old)
+            missing += collections.Counter(old) - collections.Counter(new)
+        self._say(
+            not missing,
+            f"{len(GROWING)} tables that only grow have every row of the old server's on the new one: {rows:,} rows",
+            f"missing: {some([row.decode() for row in missing])}",
+        )
+
+    def _sums(self):
+        sums = self._new.query(BALANCES).split("|")
+        astray = int(self._new.query(STOCK))
+        self._say(
+            len(set(sums)) == 1 and astray == 0,
+            f"pgbench's four sums agree on the new server ({int(sums[0]):,}), and the stock of every product with its orders",
+            f"sums {sums}, {astray} products astray",
+        )
+
+    def _shape(self):
+        old, new = (set(server.query(SHAPE).split("\n")) for server in (self._old, self._new))
+        kinds = collections.Counter(line.split(" ", 1)[0] for line in old)
+        self._say(
+            old == new,
+            "the schema is the same: " + ", ".join(f"{count} {kind}s" for kind, count in sorted(kinds.items()))
+            .replace("indexs", "indexes"),
+            f"only on the old {some(old - new)}, only on the new {some(new - old)}",
+        )
+
+    def _fence(self):
+        session = Session(self._old)
+        state, message = session.run("INSERT INTO shop.journal (id) VALUES ('too late');")
+        session.close()
+        self._say(
+            state == REFUSED and self._old.query("SELECT 1 FROM shop.journal WHERE id = 'too late'") == "",
+            f'the old server refuses writes: "{message}"',
+            f"it answered with SQLSTATE {state}",
+        )
+
+
+def copy_out(server, table):
+    """A table's rows as COPY writes them."""
+    # Whatever the version, and whatever the session's time zone.
+    settings = "SET TimeZone = 'UTC'; SET extra_float_digits = 1;"
+    done = subprocess.run(
+        server.psql("-c", settings, "-c", f"COPY (SELECT * FROM {table}) TO STDOUT"),
+        env=server.home.environment, stdin=subprocess.DEVNULL, capture_output=True, check=True, start_new_session=True,
+    )
+    return done.stdout
+
+
+def contents(server, table):
+    """A hash of a table's sorted rows, and their number."""
+    rows = sorted(copy_out(server, table).splitlines())
+    return hashlib.sha256(b"\n".join(rows)).hexdigest(), len(rows)
+
+
+def some(things):
+    """The number of things and the first few."""
+    return f"{len(things)}" + (f" ({', '.join(sorted(things)[:3])})" if things else "")
