@@ -145,8 +145,7 @@ impl<'a> Schema<'a> {
         };
         let list = self.list("post-data", &filter)?;
         let mut command = self.restore();
-        self.destination
-            .prepare_command(&mut command, RESTORE_NAME);
+        self.destination.prepare_command(&mut command, RESTORE_NAME);
         command
             .args(["--section=post-data", "--exit-on-error"])
             .arg(format!("--jobs={jobs}"))
@@ -250,7 +249,9 @@ fn end_predecessor(destination: &mut Session, stop: &Stop) -> Result<()> {
     let began = Instant::now();
     while !destination.simple(what, &sql)?.is_empty() {
         if began.elapsed() > PREDECESSOR_ENDS {
-            return Err(Error::failed(format!("could not {what} on the destination")));
+            return Err(Error::failed(format!(
+                "could not {what} on the destination"
+            )));
         }
         stop.sleep(Duration::from_millis(100));
         stop.check()?;

@@ -161,7 +161,7 @@ fn wait(child: &mut Child, stop: &Stop) -> std::io::Result<bool> {
 fn complaint_of(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let is_error = |line: &&str| line.contains("error: ") || line.contains("fatal: ");
-    let Some(first) = lines.iter().position(|line| is_error(line)) else {
+    let Some(first) = lines.iter().position(&is_error) else {
         return lines
             .last()
             .unwrap_or(&"it said nothing")

@@ -115,7 +115,9 @@ impl Ends {
             self.finish(work, table, &snapshot, &state)?;
             state.close();
         }
-        let _ = work.events.send(Event::Finished(chunk.table, Instant::now()));
+        let _ = work
+            .events
+            .send(Event::Finished(chunk.table, Instant::now()));
         Ok(())
     }
 
@@ -263,11 +265,7 @@ impl Tally {
 
     /// Sets right at the end what was guessed on the way.
     fn settle(&self, table: &Table<'_>, chunk: &Chunk, rows: u64) {
-        table.advance(
-            chunk.weight - self.weight,
-            rows.wrapping_sub(self.told),
-            0,
-        );
+        table.advance(chunk.weight - self.weight, rows.wrapping_sub(self.told), 0);
     }
 }
 
