@@ -20,6 +20,7 @@ mod session;
 mod status;
 mod stop;
 mod switch;
+mod verify;
 
 use std::process::ExitCode;
 

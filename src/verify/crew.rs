@@ -1,0 +1,194 @@
+//! The workers: sessions that have joined the snapshots, a pool of threads of their own, and a prompt
+//! end for all when one fails or a signal comes.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use rayon::{Scope, ThreadPool, ThreadPoolBuilder};
+
+use super::{Snapshot, sql};
+use crate::conninfo::Conninfo;
+use crate::error::{Error, Result, Side};
+use crate::session::{Canceller, Session};
+use crate::stop::Stop;
+
+/// Both sides, in the order of indexes.
+pub const SIDES: [Side; 2] = [Side::Source, Side::Destination];
+
+/// How often the caller's thread looks at the flag that a signal sets.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long a cancel request may take before it is sent again: one that arrives between two
+/// statements cancels nothing.
+const CANCEL_AGAIN: Duration = Duration::from_secs(1);
+
+struct Origin {
+    conninfo: Conninfo,
+    snapshot: String,
+    version: i32,
+    idle: Mutex<Vec<Session>>,
+}
+
+/// Sessions and threads for both sides.
+pub struct Crew<'a> {
+    /// Sessions per side.
+    pub jobs: usize,
+    stop: &'a Stop,
+    origins: [Origin; 2],
+    pool: ThreadPool,
+    cancellers: Mutex<HashMap<(usize, i32), Canceller>>,
+    halted: AtomicBool,
+}
+
+impl<'a> Crew<'a> {
+    /// Makes the threads; sessions are opened when they are needed.
+    ///
+    /// # Errors
+    /// The operating system refuses a thread.
+    pub fn new(
+        source: &Snapshot<'_>,
+        destination: &Snapshot<'_>,
+        jobs: usize,
+        stop: &'a Stop,
+    ) -> Result<Crew<'a>> {
+        let jobs = jobs.max(1);
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(2 * jobs)
+            .thread_name(|number| format!("verify-{number}"))
+            .build()
+            .map_err(|error| Error::failed(format!("could not start threads: {error}")))?;
+        Ok(Crew {
+            jobs,
+            stop,
+            origins: [origin(source), origin(destination)],
+            pool,
+            cancellers: Mutex::default(),
+            halted: AtomicBool::new(false),
+        })
+    }
+
+    fn origin(&self, side: Side) -> &Origin {
+        &self.origins[index(side)]
+    }
+
+    /// Returns the `server_version_num` of a side.
+    pub fn version(&self, side: Side) -> i32 {
+        self.origin(side).version
+    }
+
+    /// Takes an idle session that has joined the snapshot, or opens one.
+    ///
+    /// # Errors
+    /// The server refuses another session; the snapshot is gone.
+    pub fn session(&self, side: Side) -> Result<Session> {
+        let origin = self.origin(side);
+        if let Some(session) = lock(&origin.idle).pop() {
+            return Ok(session);
+        }
+        let mut session = Session::open(&origin.conninfo, side, "verify")?;
+        session.execute("join the snapshot", &sql::join(&origin.snapshot))?;
+        lock(&self.cancellers).insert((index(side), session.pid()), session.canceller());
+        Ok(session)
+    }
+
+    /// Returns a session whose work has succeeded; one that failed is dropped instead.
+    pub fn give_back(&self, side: Side, session: Session) {
+        lock(&self.origin(side).idle).push(session);
+    }
+
+    /// Works off lists of tasks, `jobs` threads on each list at the same time, and hands every result
+    /// to `done` on the caller's thread. At most two lists.
+    ///
+    /// # Errors
+    /// The first error of `work`, after which nothing more is begun and all that runs is cancelled;
+    /// interrupted.
+    pub fn run<T: Send, R: Send>(
+        &self,
+        lists: Vec<Vec<T>>,
+        work: impl Fn(T) -> Result<R> + Sync,
+        mut done: impl FnMut(R),
+    ) -> Result<()> {
+        let (results, finished) = crossbeam_channel::bounded(2 * self.jobs);
+        self.pool.in_place_scope(|scope| {
+            for list in lists {
+                self.spawn_workers(scope, list, &work, &results);
+            }
+            drop(results);
+            self.collect(&finished, &mut done)
+        })
+    }
+
+    fn spawn_workers<'scope, T: Send + 'scope, R: Send + 'scope>(
+        &'scope self,
+        scope: &Scope<'scope>,
+        list: Vec<T>,
+        work: &'scope (impl Fn(T) -> Result<R> + Sync),
+        results: &Sender<Result<R>>,
+    ) {
+        let (add, tasks) = crossbeam_channel::bounded(list.len());
+        for task in list {
+            // There is room for all, and the receiver is ours.
+            let _ = add.send(task);
+        }
+        for _ in 0..self.jobs {
+            let (tasks, results) = (tasks.clone(), results.clone());
+            scope.spawn(move |_| {
+                for task in tasks {
+                    if self.halted.load(Ordering::Relaxed) || results.send(work(task)).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    }
+
+    fn collect<R>(&self, finished: &Receiver<Result<R>>, done: &mut impl FnMut(R)) -> Result<()> {
+        let mut outcome = Ok(());
+        let mut cancelled: Option<Instant> = None;
+        loop {
+            match finished.recv_timeout(LOOK) {
+                Ok(Ok(result)) => done(result),
+                // Errors after the first are those of statements that we cancelled.
+                Ok(Err(error)) => outcome = outcome.and(Err(error)),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return outcome,
+            }
+            outcome = outcome.and_then(|()| self.stop.check());
+            if outcome.is_err() && cancelled.is_none_or(|at| at.elapsed() >= CANCEL_AGAIN) {
+                self.halt();
+                cancelled = Some(Instant::now());
+            }
+        }
+    }
+
+    fn halt(&self) {
+        self.halted.store(true, Ordering::Relaxed);
+        for canceller in lock(&self.cancellers).values() {
+            canceller.cancel();
+        }
+    }
+}
+
+fn origin(snapshot: &Snapshot<'_>) -> Origin {
+    Origin {
+        conninfo: snapshot.session.conninfo().clone(),
+        snapshot: snapshot.id.to_string(),
+        version: snapshot.session.version(),
+        idle: Mutex::default(),
+    }
+}
+
+fn index(side: Side) -> usize {
+    match side {
+        Side::Source => 0,
+        Side::Destination => 1,
+    }
+}
+
+/// A thread that panicked while it held the lock left nothing half done: all are single calls.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
