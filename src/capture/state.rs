@@ -116,11 +116,14 @@ pub fn set_phase(session: &mut Session, phase: Phase) -> Result<()> {
     session.execute("note the phase", &sql)
 }
 
-/// Notes that a verify has passed.
+/// Notes whether the last verify has passed.
 ///
 /// # Errors
 /// As the server says.
-pub fn set_verified(session: &mut Session) -> Result<()> {
-    let sql = "UPDATE switchover.state SET verified_at = pg_catalog.clock_timestamp()";
+pub fn set_verified(session: &mut Session, passed: bool) -> Result<()> {
+    let sql = match passed {
+        true => "UPDATE switchover.state SET verified_at = pg_catalog.clock_timestamp()",
+        false => "UPDATE switchover.state SET verified_at = NULL",
+    };
     session.execute("note the verification", sql)
 }

@@ -15,6 +15,20 @@ pub struct Filter {
     pub existing: BTreeSet<String>,
     /// What belongs to an object that is created later, in the same form.
     pub postponed: BTreeSet<String>,
+    /// Which step of the last section it is.
+    pub step: Step,
+}
+
+/// The indexes of partitions are attached to those of their parents in a step of its own, one by one:
+/// a parent's index becomes valid with the attachment of its last valid part, and of two that are
+/// attached at once neither sees the other.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Everything but attachments; may run in parallel.
+    #[default]
+    Create,
+    /// Attachments only.
+    Attach,
 }
 
 impl Filter {
@@ -30,7 +44,12 @@ impl Filter {
         // Foreign keys come once the data is of one snapshot; the comment of an extension comes with
         // it, and only its owner may write one.
         let unwanted = ["FK CONSTRAINT ", "COMMENT - EXTENSION "];
-        !(unwanted.iter().any(|start| entry.starts_with(start))
+        let step = match entry.starts_with("INDEX ATTACH ") {
+            true => Step::Attach,
+            false => Step::Create,
+        };
+        !(step != self.step
+            || unwanted.iter().any(|start| entry.starts_with(start))
             || is_our_trigger(entry)
             || starts_with_one_of(entry, &self.existing)
             || starts_with_one_of(entry, &self.postponed))

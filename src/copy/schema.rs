@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use postgres::error::SqlState;
 
-use super::archive::{Filter, for_server, listed};
+use super::archive::{Filter, Step, for_server, listed};
 use super::postponed::Postponed;
 use super::tools::{self, Tools};
 use crate::conninfo::Conninfo;
@@ -135,25 +135,29 @@ impl<'a> Schema<'a> {
     /// As pg_restore says; run again, it goes on where it ended.
     pub fn finish(&self, destination: &mut Session, jobs: usize) -> Result<()> {
         end_predecessor(destination, self.stop)?;
-        let filter = Filter {
+        let mut filter = Filter {
             existing: existing(destination)?,
             postponed: self
                 .postponed
                 .iter()
                 .map(Postponed::listed_comment)
                 .collect(),
+            step: Step::Create,
         };
-        let list = self.list("post-data", &filter)?;
-        let mut command = self.restore();
-        self.destination.prepare_command(&mut command, RESTORE_NAME);
-        command
-            .args(["--section=post-data", "--exit-on-error"])
-            .arg(format!("--jobs={jobs}"))
-            .arg("--use-list")
-            .arg(list)
-            .arg(self.archive());
-        let what = "create the indexes and constraints on the destination";
-        tools::run(&mut command, what, &self.said(), self.stop)?;
+        for (step, jobs) in [(Step::Create, jobs), (Step::Attach, 1)] {
+            filter.step = step;
+            let list = self.list("post-data", &filter)?;
+            let mut command = self.restore();
+            self.destination.prepare_command(&mut command, RESTORE_NAME);
+            command
+                .args(["--section=post-data", "--exit-on-error"])
+                .arg(format!("--jobs={jobs}"))
+                .arg("--use-list")
+                .arg(list)
+                .arg(self.archive());
+            let what = "create the indexes and constraints on the destination";
+            tools::run(&mut command, what, &self.said(), self.stop)?;
+        }
         let sql = format!(
             "BEGIN; UPDATE switchover.state SET schema_finished_at = pg_catalog.clock_timestamp(); {} COMMIT;",
             destination::hold(self.run)

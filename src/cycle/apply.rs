@@ -83,6 +83,11 @@ impl Applier {
         self.claim.cycle
     }
 
+    /// Returns the sequences as the last cycle has set them.
+    pub fn sequences(&self) -> &Values {
+        &self.known_sequences
+    }
+
     /// Returns true if there is nothing to write.
     pub fn up_to_date(&self, changes: &Changes) -> bool {
         changes.tables.is_empty() && self.sequences_to_set(changes).is_empty()

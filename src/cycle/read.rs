@@ -250,6 +250,19 @@ impl Reader {
         )
     }
 
+    /// Exports the snapshot of the cycle that is open.
+    ///
+    /// # Errors
+    /// As the server says.
+    pub fn export(&mut self) -> Result<String> {
+        let sql = "SELECT pg_catalog.pg_export_snapshot()";
+        let rows = self.session.simple("export the snapshot", sql)?;
+        Ok(rows
+            .first()
+            .map(|row| text(row, 0).to_string())
+            .unwrap_or_default())
+    }
+
     /// Deletes the entries that the cycle's snapshot sees, and commits. Only called once the
     /// destination has committed the rows: entries that were forgotten first would be lost with it.
     /// Entries written since are not visible to this snapshot, and stay.

@@ -152,6 +152,24 @@ pub fn forget_table(session: &mut Session, name: &QualifiedName) -> Result<()> {
     )
 }
 
+/// Notes the outcome of a verify: tables and rows compared, differences found.
+///
+/// # Errors
+/// As the server says.
+pub fn note_verification(
+    session: &mut Session,
+    cycle: i64,
+    [tables, rows, differences]: [u64; 3],
+) -> Result<()> {
+    session.execute(
+        "note the verification",
+        &format!(
+            "INSERT INTO switchover.verification (cycle, tables, rows, differences)
+             VALUES ({cycle}, {tables}, {rows}, {differences})"
+        ),
+    )
+}
+
 /// Removes the bookkeeping.
 ///
 /// # Errors

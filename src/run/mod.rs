@@ -9,6 +9,7 @@ mod open;
 mod status;
 mod switch;
 mod sync;
+mod verify;
 
 use open::Both;
 
@@ -47,8 +48,12 @@ fn dispatch(options: &Options, stop: &Stop) -> Result<()> {
         Command::Run => move_all::run(options, stop),
         Command::Switch => switch::command(options, Both::open(options)?, stop),
         Command::Status => status::status(options),
+        Command::Verify => {
+            let mut both = Both::open(options)?;
+            let state = both.state()?;
+            verify::verify(options, &mut open::prepare(options, both, state)?, stop)
+        }
         Command::Drop => drop::drop(options, &mut Both::open(options)?, stop),
-        other => Err(Error::failed(format!("{other} is not built yet"))),
     }
 }
 

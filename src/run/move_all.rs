@@ -1,7 +1,7 @@
 //! `run`: the whole way in one go.
 
 use super::open::{self, Both};
-use super::{check, copy, init, switch, sync};
+use super::{check, copy, init, switch, sync, verify};
 use crate::capture::{self, Phase};
 use crate::cli::Options;
 use crate::destination;
@@ -29,5 +29,8 @@ pub fn run(options: &Options, stop: &Stop) -> Result<()> {
     let mut prepared = open::prepare_claimed(options, both, state, claim)?;
     copy::catch_up(options, &mut prepared, stop)?;
     sync::tell(&prepared.cycles.run(stop)?);
+    if !options.unverified {
+        verify::verify(options, &mut prepared, stop)?;
+    }
     switch::switch(options, &mut prepared, stop)
 }

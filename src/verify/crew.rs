@@ -90,7 +90,7 @@ impl<'a> Crew<'a> {
         }
         let mut session = Session::open(&origin.conninfo, side, "verify")?;
         session.execute("join the snapshot", &sql::join(&origin.snapshot))?;
-        lock(&self.cancellers).insert((index(side), session.pid()), session.canceller());
+        lock(&self.cancellers).insert((index(side), session.pid()), session.canceller()?);
         Ok(session)
     }
 

@@ -22,7 +22,7 @@ mod sequences;
 mod sql;
 mod verdict;
 
-pub use verdict::{Difference, Kind, RowDifference, SHOWN_PER_TABLE, Verdict};
+pub use verdict::{Difference, Kind, RowDifference, Verdict};
 
 use crate::catalog::Catalog;
 use crate::cli::Progress;
@@ -31,7 +31,6 @@ use crate::sequences::Values;
 use crate::session::Session;
 use crate::stop::Stop;
 use crew::Crew;
-use pairs::Pair;
 use progress::Meter;
 use scan::{Scan, Totals};
 use sql::Hash;
@@ -101,6 +100,3 @@ fn choose_hash(crew: &Crew<'_>) -> Result<Hash> {
         _ => Err(Error::failed("a side did not answer")),
     }
 }
-
-#[cfg(test)]
-mod by_hand;

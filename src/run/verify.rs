@@ -1,0 +1,157 @@
+//! `verify`: what a cycle committed on the destination against the very snapshot that the cycle read on
+//! the source, so writers go on and no difference is one of time.
+
+use serde_json::{Value, json};
+
+use super::open::Prepared;
+use super::{copy, counted};
+use crate::capture;
+use crate::cli::Options;
+use crate::destination;
+use crate::error::{Class, Error, Result};
+use crate::report;
+use crate::stop::Stop;
+use crate::verify::{self, Difference, Kind, RowDifference, Snapshot, Verdict};
+
+/// Compares, prints the differences, and notes a comparison that found none.
+///
+/// # Errors
+/// Class found with differences; or as either server says.
+pub fn verify(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<()> {
+    prepared.cycles.run(stop)?;
+    copy::complete(options, prepared, stop)?;
+    let cycle = prepared.cycles.run_open(stop)?.cycle;
+    let result = compare(options, prepared, stop);
+    // The cycle stands, whatever the comparison came to.
+    prepared.cycles.reader.forget()?;
+    let verdict = result?;
+    let rows = usize::try_from(verdict.rows).unwrap_or(usize::MAX);
+    let differences = usize::try_from(verdict.count()).unwrap_or(usize::MAX);
+    destination::note_verification(
+        prepared.cycles.applier.session(),
+        cycle,
+        [verdict.tables, verdict.rows, verdict.count()],
+    )?;
+    capture::set_verified(prepared.cycles.reader.session(), verdict.same())?;
+    if options.json {
+        report::print(&json(cycle, &verdict))?;
+    } else {
+        let lines = verdict
+            .differences
+            .iter()
+            .map(|difference| format!("{difference}\n"));
+        report::print(&lines.collect::<String>())?;
+    }
+    if verdict.same() {
+        log::info!(
+            "verified at cycle {cycle}: {} in {} are the same on both sides",
+            counted(rows, "row"),
+            counted(verdict.tables as usize, "table")
+        );
+        return Ok(());
+    }
+    Err(Error::new(
+        Class::Found,
+        format!("{} found", counted(differences, "difference")),
+    )
+    .mend(
+        "update these rows to themselves on the source and delete the surplus ones on the destination, then sync and verify again",
+    ))
+}
+
+/// Opens the destination's twin of the source's snapshot, and compares. Only the applier writes there,
+/// and it is idle, so a snapshot that is taken now is what the cycle has committed.
+fn compare(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<Verdict> {
+    let Prepared {
+        cycles,
+        source_catalog,
+        destination_catalog,
+        ..
+    } = prepared;
+    let source_id = cycles.reader.export()?;
+    let sequences = cycles.applier.sequences().clone();
+    let mut holder = cycles.applier.session().another("verify")?;
+    holder.execute(
+        "take a snapshot",
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    )?;
+    let destination_id: String = holder
+        .query_one(
+            "export a snapshot",
+            "SELECT pg_catalog.pg_export_snapshot()",
+            &[],
+        )?
+        .get(0);
+    verify::compare(
+        &Snapshot {
+            session: cycles.reader.session(),
+            id: &source_id,
+            catalog: source_catalog,
+        },
+        &Snapshot {
+            session: &holder,
+            id: &destination_id,
+            catalog: destination_catalog,
+        },
+        &sequences,
+        options.jobs,
+        options.progress,
+        stop,
+    )
+}
+
+fn json(cycle: i64, verdict: &Verdict) -> String {
+    let document = json!({
+        "cycle": cycle,
+        "same": verdict.same(),
+        "tables": verdict.tables,
+        "rows": verdict.rows,
+        "differences": verdict.differences.iter().map(difference).collect::<Vec<_>>(),
+    });
+    format!("{document:#}\n")
+}
+
+fn difference(difference: &Difference) -> Value {
+    let name = difference.name();
+    let mut value = json!({ "schema": name.schema, "name": name.name });
+    let facts = match difference {
+        Difference::Table { what, .. } => json!({ "kind": "table", "what": what }),
+        Difference::Rows {
+            missing,
+            extra,
+            changed,
+            complete,
+            shown,
+            ..
+        } => json!({
+            "kind": "rows",
+            "missing": missing,
+            "extra": extra,
+            "changed": changed,
+            "complete": complete,
+            "rows": shown.iter().map(row).collect::<Vec<_>>(),
+        }),
+        Difference::Sequence {
+            source,
+            destination,
+            ..
+        } => json!({
+            "kind": "sequence",
+            "source": source.last_value,
+            "destination": destination.map(|value| value.last_value),
+        }),
+    };
+    if let (Some(all), Value::Object(facts)) = (value.as_object_mut(), facts) {
+        all.extend(facts);
+    }
+    value
+}
+
+fn row(row: &RowDifference) -> Value {
+    let (kind, columns): (&str, &[String]) = match &row.kind {
+        Kind::Missing => ("missing", &[]),
+        Kind::Extra => ("extra", &[]),
+        Kind::Columns(columns) => ("changed", columns),
+    };
+    json!({ "key": row.key, "kind": kind, "columns": columns })
+}
