@@ -126,7 +126,7 @@ impl Pages {
         }
     }
 
-    fn from_clause(&self) -> String {
+    fn scanned_relation(&self) -> String {
         let mut conditions = Vec::new();
         if self.first > 0 {
             conditions.push(format!("t.ctid >= '({},0)'", self.first));
@@ -145,7 +145,7 @@ impl Pages {
 
 /// Returns the statement that adds up a range: bucket, rows, sum of hashes; a row per bucket.
 pub fn scan(hash: Hash, pair: &Pair<'_>, pages: &Pages, buckets: u64) -> String {
-    let from = pages.from_clause();
+    let from = pages.scanned_relation();
     let row = hash.row(pair);
     if buckets <= 1 {
         return format!("SELECT 0, pg_catalog.count(*), pg_catalog.sum({row}) {from}");
