@@ -71,7 +71,7 @@ impl Progress {
         let show = if bars {
             let all = MultiProgress::new();
             let total = all.add(ProgressBar::new(weight));
-            total.set_style(style("{prefix} [{wide_bar}] {percent}% {msg}"));
+            total.set_style(style("{prefix} [{bar:20}] {percent}% {msg}"));
             Show::Bars { all, total }
         } else {
             Show::Lines {
@@ -105,7 +105,7 @@ impl Progress {
                     .count();
                 if bars < BARS && table.weight >= WORTH_A_BAR {
                     let new = all.insert_before(total, ProgressBar::new(table.weight));
-                    new.set_style(style("{prefix:24!} [{wide_bar}] {msg}"));
+                    new.set_style(style("{prefix:30!} [{bar:20}] {msg}"));
                     new.set_prefix(name.to_string());
                     bar = Some(new);
                 }

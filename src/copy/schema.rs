@@ -51,7 +51,7 @@ const MAJOR: i32 = 10_000;
 const RESTORE_NAME: &str = "pg_switchover: pg_restore";
 
 /// How long a session that was told to end may take.
-const PREDECESSOR_ENDS: Duration = Duration::from_secs(30);
+const RESTORE_ENDS: Duration = Duration::from_secs(30);
 
 impl<'a> Schema<'a> {
     /// Dumps the schema of the source: all of it, whatever tables were selected, because a table may
@@ -134,7 +134,7 @@ impl<'a> Schema<'a> {
     /// # Errors
     /// As pg_restore says; run again, it goes on where it ended.
     pub fn finish(&self, destination: &mut Session, jobs: usize) -> Result<()> {
-        end_predecessor(destination, self.stop)?;
+        end_restore(destination)?;
         let mut filter = Filter {
             existing: existing(destination)?,
             postponed: self
@@ -156,7 +156,11 @@ impl<'a> Schema<'a> {
                 .arg(list)
                 .arg(self.archive());
             let what = "create the indexes and constraints on the destination";
-            tools::run(&mut command, what, &self.said(), self.stop)?;
+            if let Err(error) = tools::run(&mut command, what, &self.said(), self.stop) {
+                // Its sessions do not notice that it is gone before their statements end.
+                end_restore(destination)?;
+                return Err(error);
+            }
         }
         let sql = format!(
             "BEGIN; UPDATE switchover.state SET schema_finished_at = pg_catalog.clock_timestamp(); {} COMMIT;",
@@ -240,10 +244,10 @@ fn mended(error: Error, options: &SchemaOptions) -> Error {
     error
 }
 
-/// Ends the sessions of a pg_restore that has outlived the pg_switchover that started it: a killed
-/// process cannot take its children with it. Nobody else's is touched, because this runs under the
-/// source's advisory lock, on a destination that is bound to this source.
-fn end_predecessor(destination: &mut Session, stop: &Stop) -> Result<()> {
+/// Ends the sessions of a pg_restore that is no more, or that has outlived the pg_switchover that
+/// started it: a killed process cannot take its children with it. Nobody else's is touched, because
+/// this runs under the source's advisory lock, on a destination that is bound to this source.
+fn end_restore(destination: &mut Session) -> Result<()> {
     let sql = format!(
         "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
           WHERE application_name = '{RESTORE_NAME}'
@@ -252,13 +256,12 @@ fn end_predecessor(destination: &mut Session, stop: &Stop) -> Result<()> {
     let what = "end the pg_restore of an earlier attempt";
     let began = Instant::now();
     while !destination.simple(what, &sql)?.is_empty() {
-        if began.elapsed() > PREDECESSOR_ENDS {
+        if began.elapsed() > RESTORE_ENDS {
             return Err(Error::failed(format!(
                 "could not {what} on the destination"
             )));
         }
-        stop.sleep(Duration::from_millis(100));
-        stop.check()?;
+        std::thread::sleep(Duration::from_millis(50));
     }
     Ok(())
 }
