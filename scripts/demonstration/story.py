@@ -8,7 +8,7 @@ import textwrap
 from .writers import NEW, OLD
 
 LABEL = 10
-WIDTH = 110
+WIDTH = 104
 
 
 class Story:
