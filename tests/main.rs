@@ -7,3 +7,6 @@ mod support;
 mod check;
 mod cli;
 mod harness;
+mod no_write_after_the_flip;
+mod the_pointer_flips_last;
+mod the_window;

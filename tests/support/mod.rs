@@ -13,6 +13,7 @@ pub mod pair;
 pub mod program;
 pub mod proxy;
 pub mod servers;
+pub mod stage;
 pub mod workload;
 
 use std::time::{Duration, Instant};

@@ -1,0 +1,113 @@
+//! What the tests of a switchover begin with: a pair that is ready for `switch`, with a wire on each side
+//! that can be watched and cut.
+
+use std::time::Duration;
+
+use super::cluster::send_signal;
+use super::pair::{DATABASE, Pair};
+use super::program::{Outcome, Running};
+use super::proxy::Proxy;
+use super::wait_for;
+
+/// How long anything may take before a test fails: a guard against hangs, and no measurement.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// Part of the message that asks for the stop-the-world lock, on the source, and of no other.
+pub const LOCK: &str = "LOCK TABLE switchover.change_log_1 IN EXCLUSIVE MODE";
+/// Part of the message that applies and commits the window's changes, on the destination, and of no other.
+pub const APPLY: &str = "SET LOCAL lock_timeout";
+/// Part of the message that flips the pointer, on the source, and of no other.
+pub const FLIP: &str = "SET use_next_db = true";
+/// Part of every message that commits a cycle, on the destination.
+pub const CONFIRM: &str = "INSERT INTO switchover.confirmation";
+
+/// The last line of a `switch` or `run` that failed with the source in charge.
+pub const SOURCE_IN_CHARGE: &str = "pg_switchover: the source is in charge";
+
+/// A pair, and the wires between the program and both servers.
+pub struct Stage {
+    /// The servers. The program reaches them through the wires; everything else goes straight.
+    pub pair: Pair,
+    /// Between program and source.
+    pub source_wire: Proxy,
+    /// Between program and destination.
+    pub destination_wire: Proxy,
+}
+
+impl Stage {
+    /// Puts wires before the servers of a pair.
+    pub fn new(mut pair: Pair) -> Stage {
+        let source_wire = Proxy::start(&pair.source);
+        let destination_wire = Proxy::start(&pair.destination);
+        pair.source_uri = source_wire.uri(DATABASE);
+        pair.destination_uri = destination_wire.uri(DATABASE);
+        Stage {
+            pair,
+            source_wire,
+            destination_wire,
+        }
+    }
+
+    /// Makes a pair of 15 and 18 where `init` and `copy` are done: `tables` on both sides, `rows` on the
+    /// source.
+    pub fn copied(tables: &str, rows: &str) -> Stage {
+        let stage = Stage::new(Pair::new(15, 18));
+        stage.pair.on_both(tables);
+        stage.pair.on_source(rows);
+        stage.pair.run(&["init", "-q"]).expect(0);
+        stage.pair.run(&["copy", "-q"]).expect(0);
+        stage
+    }
+
+    /// What the pointer says: true when the destination is in charge.
+    pub fn flipped(&self) -> bool {
+        flipped(&self.pair)
+    }
+
+    /// Waits until no backend of the source holds the tool's advisory lock.
+    pub fn wait_until_free(&self) {
+        wait_for("the advisory lock", LIMIT, || {
+            self.pair
+                .on_source("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+                == "0"
+        });
+    }
+
+    /// Kills a running program and lets both servers notice.
+    pub fn kill(&self, running: Running) -> Outcome {
+        let outcome = running.kill();
+        self.source_wire.release();
+        self.destination_wire.release();
+        self.source_wire.reset();
+        self.destination_wire.reset();
+        self.wait_until_free();
+        outcome
+    }
+}
+
+/// What the pointer says: true when the destination is in charge.
+pub fn flipped(pair: &Pair) -> bool {
+    pair.on_source("SELECT use_next_db FROM switchover.state") == "t"
+}
+
+/// Demands that a `switch` or `run` failed in one way, said so, and that the source is in charge.
+pub fn expect_source_in_charge(outcome: Outcome, status: i32) -> Outcome {
+    let outcome = outcome.expect(status);
+    assert_eq!(
+        outcome.last_line(),
+        SOURCE_IN_CHARGE,
+        "{}",
+        outcome.report()
+    );
+    outcome
+}
+
+/// Stops a process (SIGSTOP) until [`go_on`].
+pub fn freeze(running: &Running) {
+    send_signal(running.pid(), "STOP");
+}
+
+/// Lets a stopped process go on.
+pub fn go_on(running: &Running) {
+    send_signal(running.pid(), "CONT");
+}

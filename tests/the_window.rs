@@ -1,0 +1,197 @@
+//! The window: three round trips from the request for the lock to the flip, and what happens when it does
+//! not work out.
+
+use std::time::Duration;
+
+use crate::support::compare;
+use crate::support::program::{Outcome, Running};
+use crate::support::proxy::{Action, Trip};
+use crate::support::stage::{APPLY, CONFIRM, FLIP, LIMIT, LOCK, Stage, expect_source_in_charge};
+
+/// So many tables, each with rows and with a sequence of its own.
+fn tables(count: usize) -> String {
+    (1..=count)
+        .map(|number| {
+            format!("CREATE TABLE t{number} (id bigserial PRIMARY KEY, n int NOT NULL, t text);\n")
+        })
+        .collect()
+}
+
+fn rows(count: usize) -> String {
+    (1..=count)
+        .map(|number| {
+            format!("INSERT INTO t{number} (n, t) SELECT i, 't' FROM generate_series(1, 3) i;\n")
+        })
+        .collect()
+}
+
+/// Starts `switch` and keeps the message back that asks for the lock.
+fn switch_up_to_the_lock(stage: &Stage, more: &[&str]) -> Running {
+    stage.source_wire.at(LOCK, Action::HoldBefore);
+    let arguments = [&["switch", "--unverified", "--lock-timeout=60000"], more].concat();
+    let running = stage.pair.spawn(&arguments);
+    stage.source_wire.wait_until_hit(LIMIT);
+    running
+}
+
+/// Everything that the tool said to either server from the lock to the flip.
+fn window_trips(stage: &Stage) -> Vec<Trip> {
+    let mut trips = stage.source_wire.trips();
+    let began = |text: &str| {
+        let found = trips.iter().rfind(|trip| trip.sql.contains(text));
+        found.unwrap_or_else(|| panic!("no trip with {text}")).began
+    };
+    let (first, last) = (began(LOCK), began(FLIP));
+    trips.extend(stage.destination_wire.trips());
+    trips.sort_by_key(|trip| trip.began);
+    trips.retain(|trip| trip.began >= first && trip.began <= last);
+    trips
+}
+
+fn assert_three_trips(stage: &Stage) {
+    let mut trips = window_trips(stage);
+    let count = trips.len();
+    // Other processes of the server write to its log, too, and do not flush it at once.
+    trips.retain(|trip| !trip.sql.contains("switchover.heartbeat"));
+    assert!(count - trips.len() <= 1, "{trips:#?}");
+    let expected = [LOCK, APPLY, FLIP];
+    assert_eq!(trips.len(), expected.len(), "{trips:#?}");
+    for (trip, text) in trips.iter().zip(expected) {
+        assert!(trip.sql.contains(text), "no {text} in {}", trip.sql);
+    }
+    assert!(trips[1].sql.ends_with("COMMIT;"), "{}", trips[1].sql);
+    assert_eq!(trips[0].connection, trips[2].connection);
+}
+
+/// Total, lock, read, apply and flip, in milliseconds, and the rows, as the program printed them.
+fn parts(outcome: &Outcome) -> (Vec<f64>, usize) {
+    let line = outcome
+        .stderr
+        .lines()
+        .find(|line| line.starts_with("pg_switchover: window "))
+        .unwrap_or_else(|| panic!("no window\n{}", outcome.report()));
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let times = words
+        .windows(2)
+        .filter(|pair| pair[1].starts_with("ms"))
+        .map(|pair| pair[0].parse().unwrap())
+        .collect();
+    let rows = line.split_once('(').unwrap().1;
+    (times, rows.split_once(' ').unwrap().0.parse().unwrap())
+}
+
+/// Switches with `changes` coming between the last cycle and the lock.
+fn switch_with(stage: &Stage, changes: &str, changed_rows: usize) {
+    let running = switch_up_to_the_lock(stage, &[]);
+    stage.pair.on_source(changes);
+    stage.source_wire.release();
+    let outcome = running.wait(LIMIT).expect(0);
+    assert_three_trips(stage);
+    let (times, rows) = parts(&outcome);
+    assert_eq!(rows, changed_rows, "{}", outcome.report());
+    let [total, parts @ ..] = times.as_slice() else {
+        panic!("{}", outcome.report());
+    };
+    assert_eq!(parts.len(), 4, "{}", outcome.report());
+    // Each is rounded to a tenth.
+    let difference = (parts.iter().sum::<f64>() - total).abs();
+    assert!(difference <= 0.26, "{}", outcome.report());
+    assert!(stage.flipped());
+    compare::assert_equal(&stage.pair);
+}
+
+#[test]
+fn one_table_without_changes_takes_three_round_trips() {
+    switch_with(&Stage::copied(&tables(1), &rows(1)), "", 0);
+}
+
+#[test]
+fn one_table_with_changes_takes_three_round_trips() {
+    let stage = Stage::copied(&tables(1), &rows(1));
+    switch_with(
+        &stage,
+        "UPDATE t1 SET n = n + 1 WHERE id < 3; INSERT INTO t1 (n) VALUES (1); DELETE FROM t1 WHERE id = 3",
+        3,
+    );
+}
+
+#[test]
+fn a_hundred_changed_tables_and_sequences_take_three_round_trips() {
+    let stage = Stage::copied(&tables(100), &rows(100));
+    switch_with(&stage, &rows(100), 300);
+}
+
+#[test]
+fn three_hundred_changed_tables_take_three_round_trips() {
+    let stage = Stage::copied(&tables(300), &rows(300));
+    let changes: String = (1..=300)
+        .map(|number| format!("UPDATE t{number} SET t = 'changed' WHERE n = 2;"))
+        .collect();
+    switch_with(&stage, &changes, 300);
+}
+
+#[test]
+fn sequences_alone_take_three_round_trips() {
+    let stage = Stage::copied(
+        &format!("{} CREATE SEQUENCE lonely;", tables(1)),
+        "SELECT nextval('t1_id_seq')",
+    );
+    switch_with(
+        &stage,
+        "SELECT nextval('t1_id_seq'), setval('lonely', 77, false)",
+        0,
+    );
+}
+
+const FIFTY: &str = "INSERT INTO t1 (n) SELECT i FROM generate_series(1, 50) i";
+
+#[test]
+fn a_window_that_meets_too_much_gives_up_and_another_one_works() {
+    let stage = Stage::copied(&tables(1), &rows(1));
+    let running = switch_up_to_the_lock(&stage, &["--max-pending=10", "--interval=0.05"]);
+    stage.pair.on_source(FIFTY);
+    stage.source_wire.release();
+    running
+        .wait(LIMIT)
+        .expect(0)
+        .expect_stderr("more has changed than the window may carry (--max-pending)");
+    assert!(stage.flipped());
+    compare::assert_equal(&stage.pair);
+}
+
+#[test]
+fn a_window_that_meets_too_much_leaves_the_source_in_charge() {
+    let stage = Stage::copied(&tables(1), &rows(1));
+    let running = switch_up_to_the_lock(&stage, &["--max-pending=10", "--lock-attempts=1"]);
+    stage.pair.on_source(FIFTY);
+    stage.source_wire.release();
+    expect_source_in_charge(running.wait(LIMIT), 4).expect_stderr("--max-pending");
+    assert!(!stage.flipped());
+    stage.pair.on_source(FIFTY);
+    stage.pair.run(&["switch", "--unverified"]).expect(0);
+    compare::assert_equal(&stage.pair);
+}
+
+#[test]
+fn the_window_makes_the_sources_log_durable_before_it_applies() {
+    let stage = Stage::copied(&tables(1), &rows(1));
+    let running = switch_up_to_the_lock(&stage, &[]);
+    // Committed, visible, and not flushed: nothing but our own commit does that in time.
+    stage.pair.source.psql(
+        "postgres",
+        "ALTER SYSTEM SET wal_writer_delay = '10s'; SELECT pg_reload_conf()",
+    );
+    std::thread::sleep(Duration::from_millis(300));
+    stage
+        .pair
+        .on_source("SET synchronous_commit = off; INSERT INTO t1 (n) VALUES (7)");
+    stage.source_wire.release();
+    running.wait(LIMIT).expect(0);
+    let trips = window_trips(&stage);
+    let position = |text: &str| trips.iter().position(|trip| trip.sql.contains(text));
+    assert!(
+        position("switchover.heartbeat").is_some_and(|flush| Some(flush) < position(CONFIRM)),
+        "{trips:#?}"
+    );
+    compare::assert_equal(&stage.pair);
+}
