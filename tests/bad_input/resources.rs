@@ -1,0 +1,174 @@
+//! Servers and machines without room, and programs that are not there.
+
+use std::process::Command;
+
+use super::{Untouched, copied, fill, pair, refused};
+use crate::support::cluster::Cluster;
+use crate::support::pair::Pair;
+use crate::support::{compare, servers};
+
+#[test]
+fn too_few_connections_for_the_jobs_are_told_as_such() {
+    for source_is_small in [true, false] {
+        let small = |is: bool, version| {
+            let builder = Cluster::builder(version);
+            if !is {
+                return builder;
+            }
+            builder
+                .setting("max_connections", "7")
+                .setting("max_wal_senders", "0")
+                .setting("superuser_reserved_connections", "0")
+        };
+        let pair = Pair::from_builders(small(source_is_small, 15), small(!source_is_small, 18));
+        pair.on_both("DO $$ BEGIN FOR i IN 1..20 LOOP EXECUTE format('CREATE TABLE public.t%s (id int PRIMARY KEY)', i); END LOOP; END $$");
+        pair.on_source("INSERT INTO public.t1 SELECT generate_series(1, 100)");
+        pair.run(&["init", "-q"]).expect(0);
+        refused(
+            pair.run(&["copy", "-q", "--jobs=16"]),
+            1,
+            &["too many clients already", "--jobs"],
+        );
+        pair.run(&["copy", "-q", "--jobs=2"]).expect(0);
+        pair.run(&["sync", "-q", "--jobs=2"]).expect(0);
+        compare::assert_equal(&pair);
+    }
+}
+
+#[test]
+fn a_full_disk_on_the_destination_is_told_and_copy_goes_on_once_there_is_room() {
+    let pair = pair();
+    // 40 MB, which do not fit into a file of at most 24 MB. (WAL comes in files of 16 MB.)
+    pair.on_both("CREATE TABLE public.big (id int PRIMARY KEY, filler text); ALTER TABLE public.big ALTER filler SET STORAGE EXTERNAL");
+    pair.on_source("INSERT INTO public.big SELECT i, repeat(md5(i::text), 60) FROM generate_series(1, 20000) i");
+    pair.run(&["init", "-q"]).expect(0);
+    limit_files(&pair.destination, "25165824");
+    let source = super::dump(&pair.source, "app");
+    refused(
+        pair.run(&["copy", "-q"]),
+        1,
+        &[
+            "could not write table \"public\".\"big\" on the destination",
+            "could not extend file",
+        ],
+    );
+    // The source never noticed, and the rest of the destination is as far as it came.
+    assert!(source == super::dump(&pair.source, "app"));
+    pair.run(&["status"]).expect(0).expect_stdout("capturing");
+    limit_files(&pair.destination, "unlimited");
+    pair.run(&["copy", "-q"]).expect(0);
+    compare::assert_equal(&pair);
+}
+
+/// Bounds the size of every file that new sessions of a server write: as good as a full disk, for those
+/// who may not mount a small one.
+fn limit_files(cluster: &Cluster, bytes: &str) {
+    let pid = std::fs::read_to_string(cluster.data().join("postmaster.pid")).unwrap();
+    let pid = pid.lines().next().unwrap();
+    servers::output_of(Command::new("prlimit").args([
+        "--pid",
+        pid,
+        &format!("--fsize={bytes}:unlimited"),
+    ]));
+}
+
+#[test]
+fn without_a_fitting_pg_dump_the_schema_is_not_created() {
+    let pair = Pair::new(15, 18);
+    pair.on_source(super::TABLES);
+    pair.run(&["init", "-q"]).expect(0);
+    let untouched = Untouched::note(&pair);
+    let copy = |bindir: &str| pair.run(&["copy", "-q", "--create-schema", "--pg-bindir", bindir]);
+    refused(
+        copy("/nonexistent"),
+        1,
+        &[
+            "there is no pg_dump with its pg_restore in /nonexistent",
+            "--pg-bindir",
+        ],
+    );
+    let old = servers::bin(15);
+    let old = old.to_str().unwrap();
+    refused(copy(old), 1, &["is of version 15", "needs version 18"]);
+    let outcome = pair
+        .program(&["copy", "-q", "--create-schema"])
+        .env("TMPDIR", "/nonexistent")
+        .run();
+    refused(outcome, 1, &["/nonexistent", "set TMPDIR"]);
+    untouched.check();
+    pair.run(&["copy", "-q", "--create-schema"]).expect(0);
+    compare::assert_equal(&pair);
+}
+
+#[test]
+fn a_role_that_the_destination_lacks_stops_the_schema_with_the_ways_out() {
+    let pair = Pair::new(15, 18);
+    pair.on_source(super::TABLES);
+    pair.on_source("CREATE ROLE clerk; ALTER TABLE public.entry OWNER TO clerk");
+    pair.run(&["init", "-q"]).expect(0);
+    let untouched = Untouched::note(&pair);
+    refused(
+        pair.run(&["copy", "-q", "--create-schema"]),
+        1,
+        &[
+            "role \"clerk\" does not exist",
+            "pg_dumpall --roles-only",
+            "--no-owner",
+        ],
+    );
+    untouched.check();
+    pair.run(&[
+        "copy",
+        "-q",
+        "--create-schema",
+        "--no-owner",
+        "--no-privileges",
+    ])
+    .expect(0);
+    compare::assert_equal(&pair);
+}
+
+#[test]
+fn a_database_of_another_encoding_is_found_before_anything_is_lost() {
+    let pair = Pair::from_builders(
+        Cluster::builder(15),
+        Cluster::builder(18)
+            .initdb("--encoding=LATIN1")
+            .initdb("--locale=C"),
+    );
+    fill(&pair);
+    pair.run(&["check"]).expect(3).expect_stdout("encoding");
+    pair.on_source("INSERT INTO public.entry (note) VALUES ('\u{65e5}\u{672c}')");
+    pair.run(&["init", "-q"]).expect(0);
+    refused(
+        pair.run(&["copy", "-q"]),
+        1,
+        &["\"public\".\"entry\"", "no equivalent in encoding"],
+    );
+}
+
+#[test]
+fn a_standard_output_that_is_full_is_a_failure() {
+    let pair = copied();
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pg_switchover"));
+    servers::without_libpq_variables(&mut command);
+    let output = command
+        .args([
+            "status",
+            "--json",
+            "-s",
+            &pair.source_uri,
+            "-d",
+            &pair.destination_uri,
+        ])
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        told.contains("could not write to standard output"),
+        "{told}"
+    );
+}
