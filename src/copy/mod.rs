@@ -310,7 +310,7 @@ fn work_off(
         || tick(&mut progress),
     );
     tick(&mut progress);
-    progress.end(result.is_ok());
+    progress.end();
     result?;
     for table in &work.tables {
         let state = crew::lock(table.state());

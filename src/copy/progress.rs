@@ -186,21 +186,14 @@ impl Progress {
         }
     }
 
-    /// Takes the bars away and says what it came to.
-    pub fn end(self, succeeded: bool) {
+    /// Takes the bars away.
+    pub fn end(self) {
         if let Show::Bars { all, total } = &self.show {
             for bar in self.running.values().filter_map(|one| one.bar.as_ref()) {
                 bar.finish_and_clear();
             }
             total.finish_and_clear();
             let _ = all.clear();
-        }
-        if succeeded && self.tables > 0 {
-            log::info!(
-                "copied {} tables: {}",
-                self.finished,
-                summary(self.done, self.began.elapsed())
-            );
         }
     }
 }
