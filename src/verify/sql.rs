@@ -284,6 +284,7 @@ pub fn key_condition(key: &Key, literals: &str) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::catalog::{Column, KeyColumn};
@@ -294,7 +295,6 @@ mod tests {
             type_name: type_name.to_string(),
             not_null: true,
             generated: false,
-            identity: false,
             binary_safe: true,
             plain_text: true,
             collation: None,
@@ -318,13 +318,11 @@ mod tests {
             name: QualifiedName::new("s", "t"),
             partitioned: false,
             unlogged: false,
-            forced_row_security: false,
             owner: String::new(),
             owned: true,
             key: (!key_columns.is_empty()).then(|| Key {
                 index: "i".to_string(),
                 primary: true,
-                deferrable: false,
                 columns: key_columns,
             }),
             columns,
