@@ -47,6 +47,11 @@ impl Found {
         }
     }
 
+    /// Returns true if no row differs.
+    pub fn none(&self) -> bool {
+        self.missing + self.extra + self.changed == 0
+    }
+
     fn note(&mut self, key: String, kind: Kind) {
         match kind {
             Kind::Missing => self.missing += 1,
@@ -164,6 +169,7 @@ fn digit(character: u8) -> u8 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -13,6 +13,7 @@
 //! Memory is bounded: a table has at most [`scan::MAX_BUCKETS`] buckets, and step 3 streams.
 
 mod crew;
+mod leaves;
 mod merge;
 mod pairs;
 mod progress;
@@ -64,6 +65,7 @@ pub fn compare(
     let scan = Scan {
         crew: &crew,
         pairs: &pairs,
+        leaves: leaves::read(&crew, &pairs)?,
         hash,
     };
     let expected = pairs.iter().map(|pair| pair.source.rows).sum();

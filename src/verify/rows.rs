@@ -103,6 +103,14 @@ fn look(scan: &Scan<'_>, task: &Task) -> Result<Difference> {
             merge::counted(ours, theirs, &mut found)?;
         }
     }
+    if found.none() {
+        // Not even a hash that deceives does this. Whatever it is, it is no pass.
+        return Ok(Difference::Table {
+            name: pair.source.name.clone(),
+            what: "differs as a whole but in no row: was it altered meanwhile? verify again"
+                .to_string(),
+        });
+    }
     let mut shown = Vec::new();
     if let Some(key) = &pair.source.key {
         let columns = changed_columns(scan, pair, key, &found, [&mut source, &mut destination])?;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::crew::{Crew, SIDES};
+use super::leaves::{Leaf, Leaves};
 use super::pairs::Pair;
 use super::progress::Meter;
 use super::sql::{self, Hash, Pages};
@@ -72,6 +73,8 @@ pub struct Scan<'a> {
     pub crew: &'a Crew<'a>,
     /// The tables.
     pub pairs: &'a [Pair<'a>],
+    /// The partitions of those that are partitioned.
+    pub leaves: Leaves,
     /// How rows are hashed.
     pub hash: Hash,
 }
@@ -148,15 +151,20 @@ impl Scan<'_> {
     fn pieces(&self, table: usize, side: usize, buckets: u64) -> Vec<Piece> {
         let relation = sql::relation(&self.pairs[table], SIDES[side]);
         let split = self.crew.version(SIDES[side]) >= TID_RANGE_SCAN;
-        ranges(relation, split.then_some(self.crew.jobs))
-            .into_iter()
-            .map(|pages| Piece {
-                table,
-                side,
-                pages,
-                buckets,
-            })
-            .collect()
+        let leaves = self.leaves[side].get(&relation.oid);
+        ranges(
+            relation,
+            leaves.map_or(&[], Vec::as_slice),
+            split.then_some(self.crew.jobs),
+        )
+        .into_iter()
+        .map(|pages| Piece {
+            table,
+            side,
+            pages,
+            buckets,
+        })
+        .collect()
     }
 
     fn add_up(&self, piece: &Piece) -> Result<Added> {
@@ -196,14 +204,12 @@ pub fn buckets_of(rows: u64) -> u64 {
 
 /// Returns the ranges of pages that make up a relation, its partitions each by itself; split for so
 /// many jobs, or not at all.
-fn ranges(relation: &Relation, jobs: Option<usize>) -> Vec<Pages> {
+fn ranges(relation: &Relation, leaves: &[Leaf], jobs: Option<usize>) -> Vec<Pages> {
     if !relation.partitioned {
         return split(Pages::all(&relation.name), relation.pages, jobs);
     }
-    relation
-        .partitions
+    leaves
         .iter()
-        .filter(|partition| partition.leaf)
         .flat_map(|leaf| {
             let jobs = jobs.filter(|_| !leaf.foreign);
             split(Pages::all(&leaf.name), leaf.pages, jobs)
