@@ -11,7 +11,6 @@ mod crew;
 mod empty;
 mod postponed;
 mod progress;
-mod role;
 mod schema;
 mod table;
 mod tools;
@@ -93,7 +92,7 @@ pub fn copy(
     stop: &Stop,
 ) -> Result<Report> {
     let began = Instant::now();
-    role::try_replica_role(destination)?;
+    destination::try_replica_role(destination)?;
     let report = copy_all(source, destination, parameters, stop).map_err(|error| {
         match error.connection_lost && error.mend.is_none() {
             true => error.mend("run the same command again, it goes on where it ended"),
@@ -209,7 +208,7 @@ fn load(
     let emptier = Emptier::read(destination)?;
     if !filled.is_empty() {
         let mut session = destination.another("copy emptying")?;
-        role::replica_role(&mut session)?;
+        destination::replica_role(&mut session)?;
         emptier.empty(&mut session, &filled, &parameters.claim.run)?;
     }
     let mut report = Report {

@@ -4,14 +4,13 @@
 //! Each table is copied in a snapshot of its own. The first cycle after the copy makes the whole
 //! consistent, and [`complete`] belongs behind it. It may be run again at any time.
 
-use crate::destination;
+use crate::destination::{self, LOCK_TIMEOUT, replica_role};
 use crate::error::{Result, Side};
 use crate::ident::{QualifiedName, ident, literal};
 use crate::session::Session;
 use crate::stop::Stop;
 
 use super::crew::{Crew, lock, run};
-use super::role::{LOCK_TIMEOUT, replica_role};
 
 /// The first version that takes `NOT VALID` for a partitioned table's foreign key.
 const NOT_VALID_ON_PARTITIONED: i32 = 180_000;

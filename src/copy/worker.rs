@@ -11,10 +11,9 @@ use crossbeam_channel::Sender;
 use super::chunks::Chunk;
 use super::crew::{Crew, lock};
 use super::empty::Emptier;
-use super::role::{LOCK_TIMEOUT, replica_role};
 use super::table::{Reading, Snapshot, State, Table};
 use crate::conninfo::Conninfo;
-use crate::destination;
+use crate::destination::{self, LOCK_TIMEOUT, replica_role};
 use crate::error::{Error, Result, Side};
 use crate::session::{Session, copy_error};
 

@@ -4,9 +4,6 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 
-use crossbeam_channel::Receiver;
-use postgres::error::SqlState;
-
 use super::fetch::{Piece, Stream};
 use super::read::{ChangedTable, Changes};
 use crate::catalog::Oid;
@@ -16,6 +13,7 @@ use crate::ident::{QualifiedName, literal};
 use crate::plan::{Plans, TablePlan};
 use crate::sequences::{self, Values};
 use crate::session::{Session, copy_error};
+use crossbeam_channel::Receiver;
 
 /// Literals in one statement: enough that statements cost nothing beside them.
 const ROWS_PER_STATEMENT: usize = 1000;
@@ -53,7 +51,7 @@ impl Applier {
     /// # Errors
     /// The role may not set session_replication_role; a sequence is missing.
     pub fn new(mut session: Session, claim: Claim, names: &[QualifiedName]) -> Result<Applier> {
-        replica_role(&mut session)?;
+        destination::replica_role(&mut session)?;
         // Keys are few beside the tables they are looked up in; without hash and merge joins a table
         // whose statistics are old is not scanned for them. Large cycles allow both again.
         session.execute(
@@ -247,23 +245,6 @@ impl Applier {
             }
         }
     }
-}
-
-/// Lets a session of the destination write without firing triggers or checking foreign keys, which the
-/// source has already done for every row.
-///
-/// # Errors
-/// The role may not; with what to grant.
-pub fn replica_role(session: &mut Session) -> Result<()> {
-    let sql = "SET session_replication_role = replica";
-    session.execute("set session_replication_role", sql).map_err(|error| {
-        match error.is(&SqlState::INSUFFICIENT_PRIVILEGE) {
-            true => error.mend(
-                "use a superuser, or GRANT SET ON PARAMETER session_replication_role to the role (PostgreSQL 15 and later)",
-            ),
-            false => error,
-        }
-    })
 }
 
 /// What one message has to do to one table.

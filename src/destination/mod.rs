@@ -1,6 +1,10 @@
 //! The bookkeeping on the destination, in its schema `switchover`: which run may write, which tables
 //! are copied, which cycles are confirmed.
 
+mod role;
+
+pub use role::{LOCK_TIMEOUT, replica_role, try_replica_role};
+
 use crate::error::{Error, Result};
 use crate::ident::{QualifiedName, literal};
 use crate::session::Session;

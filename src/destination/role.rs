@@ -1,4 +1,5 @@
-//! How the copy's sessions stand on the two servers: what they wait for, what does not act on them.
+//! How the sessions that write rows stand on the destination: what they wait for, what does not act
+//! on them.
 
 use postgres::error::SqlState;
 
