@@ -9,5 +9,6 @@ mod check;
 mod cli;
 mod harness;
 mod no_write_after_the_flip;
+mod nothing_is_missed;
 mod the_pointer_flips_last;
 mod the_window;

@@ -213,6 +213,7 @@ fn literals(expressions: &[String]) -> String {
     }
 }
 
+/// The parameters go by number: a column of the table may have the name of either.
 fn read_body(relation: &Relation) -> String {
     let written: Vec<String> = relation
         .written_columns()
@@ -221,7 +222,7 @@ fn read_body(relation: &Relation) -> String {
     let (name, only) = (&relation.name, relation.only());
     let contents = literals(&written);
     let everything = format!(
-        "RETURN QUERY SELECT NULL::pg_catalog.text, {contents} FROM{only} {name} t LIMIT most;"
+        "RETURN QUERY SELECT NULL::pg_catalog.text, {contents} FROM{only} {name} t LIMIT $2;"
     );
     let Some(key) = &relation.key else {
         return format!("BEGIN\n    {everything}\nEND");
@@ -231,14 +232,14 @@ fn read_body(relation: &Relation) -> String {
         .collect();
     format!(
         "BEGIN
-    IF whole THEN
+    IF $1 THEN
         {everything}
     ELSE
         RETURN QUERY
         SELECT {}, CASE WHEN t.tableoid IS NOT NULL THEN {contents} END
           FROM ({}) k
           LEFT JOIN{only} {name} t ON {}
-         LIMIT most;
+         LIMIT $2;
     END IF;
 END",
         literals(&keys),
