@@ -242,7 +242,7 @@ fn writers_that_waited_through_the_window_are_refused() {
             }
         }
         // TRUNCATE statements wait for each other's table, too.
-        wait_for("writers that wait", LIMIT, || waiting() >= "3".to_owned());
+        wait_for("writers that wait", LIMIT, || waiting().as_str() >= "3");
         stage.source_wire.release();
         for (what, writer) in writers {
             assert_refused(&what, writer.join().unwrap());

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::chunks::Chunk;
 use super::crew::Crew;
-use super::role::LOCK_TIMEOUT;
 use crate::catalog::Relation;
+use crate::destination::LOCK_TIMEOUT;
 use crate::error::{Error, Result, Side};
 use crate::ident::{ident_list, literal};
 use crate::session::{Session, text};
