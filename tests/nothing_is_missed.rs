@@ -1,6 +1,7 @@
 //! Promise 1: a row that is changed by any transaction that commits after `init` is noted by that same
 //! transaction, and so reaches the destination.
 
+mod drift;
 mod values;
 mod ways;
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{Catalog, Oid};
+use crate::catalog::{Catalog, Oid, Relation};
 use crate::error::{Error, Result};
 use crate::ident::QualifiedName;
 use crate::session::Session;
@@ -15,8 +15,20 @@ pub struct Captured {
     pub oid: Oid,
     /// Its name then.
     pub name: QualifiedName,
-    /// Its columns are still the same.
+    /// Its columns, and partitions, are still the same.
     pub same_shape: bool,
+    /// The columns whose values are logged.
+    pub key: Vec<String>,
+}
+
+impl Captured {
+    /// Returns true if what is logged of the table is what identifies its rows now. Values of one key
+    /// that are taken for values of another one would change other rows.
+    pub fn has_key_of(&self, relation: &Relation) -> bool {
+        relation
+            .key_columns()
+            .eq(self.key.iter().map(String::as_str))
+    }
 }
 
 /// A trigger that is missing (`enabled` is `None`) or not ENABLE ALWAYS.
@@ -50,7 +62,7 @@ impl Capture {
     /// As the server says.
     pub fn read(session: &mut Session) -> Result<Capture> {
         let sql = "SELECT table_id, schema_name, table_name,
-                          shape IS NOT DISTINCT FROM switchover.shape(table_id)
+                          shape IS NOT DISTINCT FROM switchover.shape(table_id), key_columns
                      FROM switchover.captured";
         let tables = session.query("list the captured tables", sql, &[])?;
         let triggers = session.query(
@@ -72,6 +84,7 @@ impl Capture {
                             oid: row.get(0),
                             name,
                             same_shape: row.get(3),
+                            key: row.get(4),
                         },
                     )
                 })
@@ -118,8 +131,15 @@ impl Capture {
                 Some(now) if now.name != table.name => {
                     drift.push(format!("table {} is now called {}", table.name, now.name));
                 }
-                Some(_) if !table.same_shape => {
-                    drift.push(format!("the columns of table {} have changed", table.name));
+                Some(now) if !table.same_shape => {
+                    let what = match now.partitioned {
+                        true => "columns or partitions",
+                        false => "columns",
+                    };
+                    drift.push(format!("the {what} of table {} have changed", table.name));
+                }
+                Some(now) if !table.has_key_of(now) => {
+                    drift.push(format!("the key of table {} has changed", table.name));
                 }
                 Some(_) => {}
             }

@@ -59,16 +59,16 @@ pub fn install(session: &mut Session, parties: &Parties<'_>) -> Result<()> {
 /// Returns the tables that have to be captured, or captured anew.
 pub fn wanting(capture: &Capture, catalog: &Catalog) -> Vec<Oid> {
     let broken = capture.broken();
-    let renamed = |relation: &Relation| {
+    let differs = |relation: &Relation| {
         capture
             .tables
             .get(&relation.oid)
-            .is_none_or(|table| table.name != relation.name)
+            .is_none_or(|table| table.name != relation.name || !table.has_key_of(relation))
     };
     catalog
         .relations
         .iter()
-        .filter(|relation| broken.contains(&relation.oid) || renamed(relation))
+        .filter(|relation| broken.contains(&relation.oid) || differs(relation))
         .map(|relation| relation.oid)
         .collect()
 }
@@ -95,7 +95,7 @@ pub fn capture_table(
     if capture.tables.contains_key(&relation.oid) {
         sql.push_str(&mend_triggers(relation, capture));
     } else {
-        // A leftover of a drop that was interrupted would be in the way.
+        sql.push_str(&table::drop_leftovers(relation));
         sql.push_str(&table::triggers(relation));
     }
     sql.push_str(&table::note_captured(relation));
@@ -171,6 +171,24 @@ pub fn settle(session: &mut Session, capture: &Capture, catalog: &Catalog) -> Re
     }
     sql.push_str("COMMIT;");
     session.execute("note the sequences", &sql)
+}
+
+/// Forgets the changes of tables that are yet to be copied: the copy brings them, and what was noted for a
+/// table that has changed its columns since may not even be readable.
+///
+/// # Errors
+/// As the server says.
+pub fn forget_changes(session: &mut Session, tables: &[Oid]) -> Result<()> {
+    let oids: Vec<String> = tables.iter().map(Oid::to_string).collect();
+    if oids.is_empty() {
+        return Ok(());
+    }
+    let oids = oids.join(", ");
+    let sql = format!(
+        "BEGIN; DELETE FROM switchover.change_log_1 WHERE table_id IN ({oids});
+         DELETE FROM switchover.change_log_2 WHERE table_id IN ({oids}); COMMIT;"
+    );
+    session.execute("forget changes that the copy will bring", &sql)
 }
 
 /// Sets the phase that follows from what is captured and copied.

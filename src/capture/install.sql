@@ -62,6 +62,7 @@ CREATE TABLE IF NOT EXISTS switchover.captured (
     schema_name text NOT NULL,
     table_name  text NOT NULL,
     shape       text NOT NULL,          -- switchover.shape() when the triggers were made
+    key_columns text[] NOT NULL,        -- what they log, in this order; none: the whole table
     captured_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 
@@ -72,18 +73,23 @@ CREATE TABLE IF NOT EXISTS switchover.captured_sequence (
     sequence_name text NOT NULL
 );
 
--- The columns of a relation as the functions made for it rely on them; NULL if there is no such relation.
+-- The columns of a relation as the functions made for it rely on them, and the partitions of a partitioned
+-- one; NULL if there is no such relation. No trigger sees how a partition with rows comes or goes, nor how
+-- a column is dropped and another one of its name added, which attnum tells.
 CREATE OR REPLACE FUNCTION switchover.shape(relation oid) RETURNS text
 LANGUAGE sql STABLE AS $$
-    SELECT COALESCE(pg_catalog.string_agg(
-               pg_catalog.concat_ws(' ', a.attname, a.atttypid, a.atttypmod, a.attgenerated),
-               ', ' ORDER BY a.attname), '')
+    SELECT pg_catalog.concat(pg_catalog.string_agg(
+               pg_catalog.concat_ws(' ', a.attname, a.attnum, a.atttypid, a.atttypmod, a.attgenerated),
+               ', ' ORDER BY a.attname),
+           CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'p' THEN
+               (SELECT pg_catalog.concat('; ', pg_catalog.string_agg(p.relid::oid::text, ' ' ORDER BY p.relid::oid))
+                  FROM pg_catalog.pg_partition_tree(relation) p) END)
       FROM pg_catalog.pg_class c
       LEFT JOIN pg_catalog.pg_attribute a
         ON a.attrelid OPERATOR(pg_catalog.=) c.oid
        AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
      WHERE c.oid OPERATOR(pg_catalog.=) relation
-     GROUP BY c.oid
+     GROUP BY c.oid, c.relkind
 $$;
 
 -- True once the flip has committed, whatever the caller's snapshot shows. Callers hold ROW EXCLUSIVE on
@@ -280,7 +286,7 @@ BEGIN
         RAISE EXCEPTION 'table % was dropped since init', COALESCE(known.name, relation::text)
             USING ERRCODE = '55000';
     ELSIF known.shape IS DISTINCT FROM shape THEN
-        RAISE EXCEPTION 'the columns of table % have changed since init', relation::regclass
+        RAISE EXCEPTION 'the columns, or partitions, of table % have changed since init', relation::regclass
             USING ERRCODE = '55000';
     END IF;
 END

@@ -8,7 +8,7 @@ mod state;
 mod table;
 
 pub use drift::Capture;
-pub use install::{Parties, capture_table, install, set_captured, settle, wanting};
+pub use install::{Parties, capture_table, forget_changes, install, set_captured, settle, wanting};
 pub use remove::remove;
 pub use state::{Phase, State, read as read_state, set_phase, set_verified};
 pub use table::{CAPTURE_TRIGGER, TRUNCATE_TRIGGER, changed_keys, key_matches};

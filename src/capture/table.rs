@@ -55,6 +55,33 @@ pub fn triggers(relation: &Relation) -> String {
     sql
 }
 
+/// Returns the statement that removes triggers of ours from a table that is not captured: a partition
+/// that was detached keeps its TRUNCATE trigger. DROP TRIGGER locks readers out, so only if there is one.
+pub fn drop_leftovers(relation: &Relation) -> String {
+    let oids: Vec<String> = std::iter::once(relation.oid)
+        .chain(relation.partitions.iter().map(|part| part.oid))
+        .map(|oid| oid.to_string())
+        .collect();
+    format!(
+        "DO {};\n",
+        literal(&format!(
+            "DECLARE
+    leftover record;
+BEGIN
+    FOR leftover IN
+        SELECT t.tgname, t.tgrelid FROM pg_catalog.pg_trigger t
+         WHERE t.tgrelid IN ({}) AND t.tgparentid = 0
+           AND t.tgname IN ('{CAPTURE_TRIGGER}', '{TRUNCATE_TRIGGER}')
+    LOOP
+        EXECUTE pg_catalog.format('DROP TRIGGER %I ON %s', leftover.tgname,
+                                  leftover.tgrelid::pg_catalog.regclass);
+    END LOOP;
+END",
+            oids.join(", ")
+        ))
+    )
+}
+
 /// Returns the statements that put the row trigger on a table and, as clones, on its partitions.
 pub fn capture_trigger(relation: &Relation) -> String {
     let name = &relation.name;
@@ -78,13 +105,18 @@ pub fn truncate_trigger(table: &str, oid: u32) -> String {
 /// Returns the statement that notes a table as captured in its present shape.
 pub fn note_captured(relation: &Relation) -> String {
     format!(
-        "INSERT INTO switchover.captured (table_id, schema_name, table_name, shape)
-         VALUES ({oid}, {}, {}, switchover.shape({oid}))
+        "INSERT INTO switchover.captured (table_id, schema_name, table_name, shape, key_columns)
+         VALUES ({oid}, {}, {}, switchover.shape({oid}), ARRAY[{}]::text[])
          ON CONFLICT (table_id) DO UPDATE SET schema_name = excluded.schema_name,
              table_name = excluded.table_name, shape = excluded.shape,
-             captured_at = excluded.captured_at;\n",
+             key_columns = excluded.key_columns, captured_at = excluded.captured_at;\n",
         literal(&relation.name.schema),
         literal(&relation.name.name),
+        relation
+            .key_columns()
+            .map(literal)
+            .collect::<Vec<_>>()
+            .join(", "),
         oid = relation.oid,
     )
 }

@@ -182,6 +182,14 @@ impl Relation {
         self.written_columns().all(|column| column.binary_safe)
     }
 
+    /// Returns the names of the key's columns, in the key's order; none without a key.
+    pub fn key_columns(&self) -> impl Iterator<Item = &str> {
+        self.key
+            .iter()
+            .flat_map(|key| &key.columns)
+            .map(|column| column.name.as_str())
+    }
+
     /// Returns the column of a name.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)

@@ -198,7 +198,12 @@ impl Ends {
         (rows, bytes): (u64, u64),
     ) -> Result<()> {
         let table = &work.tables[chunk.table];
-        self.source.execute("end a transaction", "COMMIT")?;
+        // Rows that a crash of the source can still take back, their log entries with them, must not
+        // be confirmed; where writers use synchronous_commit = off, the snapshot may have shown some.
+        let end = "COMMIT; UPDATE switchover.heartbeat SET beaten_at = pg_catalog.clock_timestamp()
+                    WHERE pg_catalog.pg_current_wal_flush_lsn() OPERATOR(pg_catalog.<)
+                          pg_catalog.pg_current_wal_insert_lsn();";
+        self.source.execute("end a transaction", end)?;
         let name = &table.relation.name;
         let finish = match table.chunks.len() {
             1 => destination::finish_table(name, &snapshot.visible, rows, bytes),

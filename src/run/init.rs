@@ -106,7 +106,7 @@ fn capture_tables(
         };
         // Changes may have been missed until now, so the table is to be copied, whatever was there.
         destination::forget_table(&mut both.destination, &relation.name)?;
-        capture::set_captured(&mut both.source, true)?;
+        capture::set_phase(&mut both.source, Phase::Idle)?;
         capture::capture_table(
             &mut both.source,
             &mut observer,
@@ -123,6 +123,18 @@ fn capture_tables(
         );
     }
     capture::settle(&mut both.source, &capture, catalog)?;
+    let copied = destination::copied_tables(&mut both.destination)?;
+    let to_copy: Vec<_> = catalog
+        .relations
+        .iter()
+        .filter(|relation| {
+            !copied
+                .iter()
+                .any(|table| table.finished && table.name == relation.name)
+        })
+        .map(|relation| relation.oid)
+        .collect();
+    capture::forget_changes(&mut both.source, &to_copy)?;
     capture::set_captured(&mut both.source, !wanting.is_empty())?;
     log::info!(
         "changes of {} are captured{}",
