@@ -7,6 +7,7 @@ mod support;
 mod check;
 mod cli;
 mod harness;
+mod kill_anything;
 mod no_write_after_the_flip;
 mod the_pointer_flips_last;
 mod the_window;
