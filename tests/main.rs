@@ -8,6 +8,7 @@ mod bad_input;
 mod check;
 mod cli;
 mod harness;
+mod kill_anything;
 mod no_write_after_the_flip;
 mod nothing_is_missed;
 mod the_pointer_flips_last;

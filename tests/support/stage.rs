@@ -64,6 +64,12 @@ impl Stage {
         flipped(&self.pair)
     }
 
+    /// Like [`Stage::flipped`], where `init` may not have come to the state row yet.
+    pub fn flipped_if_there(&self) -> bool {
+        let there = "SELECT to_regclass('switchover.state') IS NOT NULL";
+        self.pair.on_source(there) == "t" && self.flipped()
+    }
+
     /// Waits until no backend of the source holds the tool's advisory lock.
     pub fn wait_until_free(&self) {
         wait_for("the advisory lock", LIMIT, || {
