@@ -7,8 +7,8 @@ import textwrap
 
 from .writers import NEW, OLD
 
-LABEL = 10
-WIDTH = 104
+LABEL = 11
+WIDTH = 105
 
 
 class Story:

@@ -90,14 +90,14 @@ def many_messages(level, *statements):
     return [f"BEGIN ISOLATION LEVEL {level};", *(f"{one};" for one in statements), "COMMIT;"]
 
 
-def journal(number):
+def journal(number, _):
     """A single insert, without BEGIN."""
     return [f"{note(number)};"]
 
 
-def bank(number):
+def bank(number, scale):
     """What pgbench does (TPC-B), statement by statement."""
-    account, teller, branch = (random.randint(1, n) for n in (1_000_000, 100, 10))
+    account, teller, branch = (random.randint(1, n * scale) for n in (100_000, 10, 1))
     delta = random.randint(-5000, 5000)
     return many_messages(
         "READ COMMITTED",
@@ -111,7 +111,7 @@ def bank(number):
     )
 
 
-def order(number):
+def order(number, _):
     """An order with two lines; the stock follows."""
     customer, first = random.randint(1, 20000), random.randint(1, 4999)
     products = (PRODUCT.format(first), PRODUCT.format(first + 1))
@@ -132,7 +132,7 @@ def order(number):
     )
 
 
-def event(number):
+def event(number, _):
     """Rows that come, go, change their keys and move between partitions."""
     key, day = random.randint(1, 1000), random.randint(0, 800)
     return many_messages(
@@ -149,7 +149,7 @@ def event(number):
     )
 
 
-def people(number):
+def people(number, _):
     """A tree that grows and is cut, seats that are swapped, teams that change their head."""
     team, leaf = random.randint(0, 19), random.randint(1500, 2000)
     one, other = random.sample(range(20), 2)
@@ -176,9 +176,9 @@ KINDS = (journal, journal, bank, bank, order, event, people)
 class Writer(threading.Thread):
     """One application."""
 
-    def __init__(self, number, kind, old, new):
+    def __init__(self, number, kind, scale, old, new):
         super().__init__(daemon=True)
-        self.number, self._kind = number, kind
+        self.number, self._kind, self._scale = number, kind, scale
         self._sessions = {OLD: Session(old), NEW: Session(new)}
         self._server = OLD
         self._ending = threading.Event()
@@ -201,7 +201,7 @@ class Writer(threading.Thread):
 
     def _write(self, number):
         """Repeats one transaction until it is acknowledged."""
-        script = self._kind(number)
+        script = self._kind(number, self._scale)
         while not self.trouble:
             sent, state, message = self._attempt(script)
             answered = time.monotonic()
@@ -239,10 +239,10 @@ class Writer(threading.Thread):
 class Writers:
     """All of them."""
 
-    def __init__(self, old, new):
+    def __init__(self, old, new, scale):
         self._all = []
         for number, kind in enumerate(KINDS, 1):
-            self._all.append(Writer(number, kind, old, new))
+            self._all.append(Writer(number, kind, scale, old, new))
         self.began = time.monotonic()
         for writer in self._all:
             writer.start()
