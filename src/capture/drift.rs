@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{Catalog, Oid};
+use super::table::key_columns;
+use crate::catalog::{Catalog, Oid, Relation};
 use crate::error::{Error, Result};
 use crate::ident::QualifiedName;
 use crate::session::Session;
@@ -17,6 +18,15 @@ pub struct Captured {
     pub name: QualifiedName,
     /// Its columns are still the same.
     pub same_shape: bool,
+    /// The columns of its key then; none without a key.
+    pub key: Vec<String>,
+}
+
+impl Captured {
+    /// Returns true if the log's row ids still are what identifies a row.
+    pub fn same_key(&self, now: &Relation) -> bool {
+        key_columns(now).eq(self.key.iter().map(String::as_str))
+    }
 }
 
 /// A trigger that is missing (`enabled` is `None`) or not ENABLE ALWAYS.
@@ -50,7 +60,7 @@ impl Capture {
     /// As the server says.
     pub fn read(session: &mut Session) -> Result<Capture> {
         let sql = "SELECT table_id, schema_name, table_name,
-                          shape IS NOT DISTINCT FROM switchover.shape(table_id)
+                          shape IS NOT DISTINCT FROM switchover.shape(table_id), key_columns
                      FROM switchover.captured";
         let tables = session.query("list the captured tables", sql, &[])?;
         let triggers = session.query(
@@ -72,6 +82,7 @@ impl Capture {
                             oid: row.get(0),
                             name,
                             same_shape: row.get(3),
+                            key: row.get(4),
                         },
                     )
                 })
@@ -120,6 +131,9 @@ impl Capture {
                 }
                 Some(_) if !table.same_shape => {
                     drift.push(format!("the columns of table {} have changed", table.name));
+                }
+                Some(now) if !table.same_key(now) => {
+                    drift.push(format!("the key of table {} has changed", table.name));
                 }
                 Some(_) => {}
             }
@@ -181,7 +195,14 @@ impl Capture {
             .cloned()
             .collect::<Vec<_>>()
             .join(", ");
-        Err(Error::failed(format!("the source has changed since init: {shown}{more}"))
-            .mend("make the same change on the destination, then run init and copy again; only the tables concerned are copied anew"))
+        let only_triggers = drift.len() == self.broken_triggers.len();
+        let mend = "run init and copy again; only the tables concerned are copied anew";
+        let error = Error::failed(format!("the source has changed since init: {shown}{more}"));
+        Err(match only_triggers {
+            true => error.mend(mend),
+            false => error.mend(format!(
+                "make the same change on the destination, then {mend}"
+            )),
+        })
     }
 }

@@ -63,7 +63,7 @@ pub fn wanting(capture: &Capture, catalog: &Catalog) -> Vec<Oid> {
         capture
             .tables
             .get(&relation.oid)
-            .is_none_or(|table| table.name != relation.name)
+            .is_none_or(|table| table.name != relation.name || !table.same_key(relation))
     };
     catalog
         .relations
@@ -93,6 +93,7 @@ pub fn capture_table(
     );
     sql.push_str(&table::functions(relation));
     if capture.tables.contains_key(&relation.oid) {
+        sql.push_str(&table::forget_changes(relation));
         sql.push_str(&mend_triggers(relation, capture));
     } else {
         // A leftover of a drop that was interrupted would be in the way.

@@ -62,6 +62,7 @@ CREATE TABLE IF NOT EXISTS switchover.captured (
     schema_name text NOT NULL,
     table_name  text NOT NULL,
     shape       text NOT NULL,          -- switchover.shape() when the triggers were made
+    key_columns text[] NOT NULL,        -- what the log's row_id is made of; none: NULLs only
     captured_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 

@@ -75,16 +75,34 @@ pub fn truncate_trigger(table: &str, oid: u32) -> String {
     )
 }
 
+/// Returns the names of the columns that identify a row, in their order; none without a key.
+pub fn key_columns(relation: &Relation) -> impl Iterator<Item = &str> {
+    let columns = relation.key.iter().flat_map(|key| &key.columns);
+    columns.map(|column| column.name.as_str())
+}
+
+/// Returns the statements that forget what the log holds of a table that will be copied anew: keys of a
+/// former shape could not be read any more.
+pub fn forget_changes(relation: &Relation) -> String {
+    let oid = relation.oid;
+    format!(
+        "DELETE FROM switchover.change_log_1 WHERE table_id = {oid};
+         DELETE FROM switchover.change_log_2 WHERE table_id = {oid};\n"
+    )
+}
+
 /// Returns the statement that notes a table as captured in its present shape.
 pub fn note_captured(relation: &Relation) -> String {
+    let key: Vec<String> = key_columns(relation).map(literal).collect();
     format!(
-        "INSERT INTO switchover.captured (table_id, schema_name, table_name, shape)
-         VALUES ({oid}, {}, {}, switchover.shape({oid}))
+        "INSERT INTO switchover.captured (table_id, schema_name, table_name, shape, key_columns)
+         VALUES ({oid}, {}, {}, switchover.shape({oid}), ARRAY[{}]::text[])
          ON CONFLICT (table_id) DO UPDATE SET schema_name = excluded.schema_name,
              table_name = excluded.table_name, shape = excluded.shape,
-             captured_at = excluded.captured_at;\n",
+             key_columns = excluded.key_columns, captured_at = excluded.captured_at;\n",
         literal(&relation.name.schema),
         literal(&relation.name.name),
+        key.join(", "),
         oid = relation.oid,
     )
 }
