@@ -109,7 +109,10 @@ impl Error {
             message: format!("could not {what} on the {side}: {said}"),
             connection_lost: error.is_closed() || is_connection_failure(error),
             sqlstate: error.code().cloned(),
-            mend: None,
+            mend: error
+                .code()
+                .and_then(|state| usual_mend(side, state.code()))
+                .map(str::to_string),
         }
     }
 
@@ -159,6 +162,18 @@ fn is_connection_failure(error: &postgres::Error) -> bool {
         None => error
             .source()
             .is_some_and(|source| source.is::<std::io::Error>()),
+    }
+}
+
+/// Returns what helps with a SQLSTATE wherever it comes from; callers that know more say more.
+fn usual_mend(side: Side, state: &str) -> Option<&'static str> {
+    match (state, side) {
+        ("42501", _) => Some("grant that to the role, or connect as one that may"),
+        ("53100", _) => Some("make room there, then run it again"),
+        ("23502" | "23505" | "23514" | "23P01", Side::Destination) => {
+            Some("the destination must not be stricter than the source: drop that constraint there")
+        }
+        _ => None,
     }
 }
 

@@ -1,6 +1,8 @@
 -- What every session sets before anything else, as pg_dump does, so that values keep their text on
 -- the way and no setting of the role or of the database ends a long statement.
 -- In one message, so that it costs one round trip.
+-- First of all, for a short one would end this very message.
+SET statement_timeout = 0;
 SELECT pg_catalog.set_config('search_path', '', false);
 SET client_encoding = 'UTF8';
 SET standard_conforming_strings = on;
@@ -12,7 +14,6 @@ SET bytea_output = 'hex';
 SET xmloption = content;
 SET lc_monetary = 'C';
 SET row_security = off;
-SET statement_timeout = 0;
 SET lock_timeout = 0;
 SET idle_in_transaction_session_timeout = 0;
 SET default_transaction_isolation = 'read committed';

@@ -201,7 +201,14 @@ impl Capture {
             .cloned()
             .collect::<Vec<_>>()
             .join(", ");
-        Err(Error::failed(format!("the source has changed since init: {shown}{more}"))
-            .mend("make the same change on the destination, then run init and copy again; only the tables concerned are copied anew"))
+        let only_triggers = drift.len() == self.broken_triggers.len();
+        let mend = "run init and copy again; only the tables concerned are copied anew";
+        let error = Error::failed(format!("the source has changed since init: {shown}{more}"));
+        Err(match only_triggers {
+            true => error.mend(mend),
+            false => error.mend(format!(
+                "make the same change on the destination, then {mend}"
+            )),
+        })
     }
 }

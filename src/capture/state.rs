@@ -86,17 +86,22 @@ fn present(session: &mut Session) -> Result<bool> {
     let sql = "SELECT n.oid IS NOT NULL,
                       EXISTS (SELECT FROM pg_catalog.pg_attribute a
                                WHERE a.attrelid = pg_catalog.to_regclass('switchover.state')
-                                 AND a.attname = 'use_next_db' AND NOT a.attisdropped)
+                                 AND a.attname = 'use_next_db' AND NOT a.attisdropped),
+                      pg_catalog.to_regclass('switchover.confirmation') IS NOT NULL
                  FROM (SELECT pg_catalog.to_regnamespace('switchover')::oid) AS n (oid)";
     let row = session.query_one("look for the state", sql, &[])?;
-    let (schema, ours): (bool, bool) = (row.get(0), row.get(1));
-    if schema && !ours {
-        return Err(Error::failed(
-            "schema \"switchover\" exists on the source, but holds no state of a switchover from here",
+    let (schema, ours, destination): (bool, bool, bool) = (row.get(0), row.get(1), row.get(2));
+    match (schema, ours, destination) {
+        (true, false, true) => Err(Error::failed(
+            "schema \"switchover\" on the source is that of a switchover's destination",
         )
-        .mend("it may be left from a switchover to this database: drop that one, or the schema"));
+        .mend("are --source and --dest swapped? If not, drop it: it is left from the switchover that led here")),
+        (true, false, false) => Err(Error::failed(
+            "schema \"switchover\" exists on the source, and is not pg_switchover's",
+        )
+        .mend("rename it")),
+        _ => Ok(ours),
     }
-    Ok(ours)
 }
 
 /// Sets the phase.

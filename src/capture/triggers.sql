@@ -3,7 +3,8 @@
 -- session_replication_role = replica silences). Partitions have them too.
 SELECT c.table_id,
        m.oid AS member_id,
-       pg_catalog.format('%I.%I', n.nspname, m.relname) AS member,
+       '"' || pg_catalog.replace(n.nspname, '"', '""') || '"."' || pg_catalog.replace(m.relname, '"', '""')
+         || '"' AS member,
        w.name,
        t.tgenabled::text AS enabled
   FROM switchover.captured c

@@ -239,7 +239,13 @@ fn server_mend(code: &SqlState, said: &str, password: Option<&Password>) -> Opti
         }
         "28000" => "check the user".to_string(),
         "3D000" => "check the database's name, or create it".to_string(),
+        "53300" if said.contains("for role") || said.contains("for database") => {
+            "end other sessions, or raise its CONNECTION LIMIT there".to_string()
+        }
         "53300" => "end other sessions, or raise max_connections there".to_string(),
+        "55000" => {
+            "connect to another database, or ALTER DATABASE … ALLOW_CONNECTIONS true".to_string()
+        }
         "57P03" => "wait until the server accepts connections".to_string(),
         "42501" => "grant CONNECT on the database to the user".to_string(),
         _ => return None,

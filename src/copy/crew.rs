@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
+use postgres::error::SqlState;
 
 use crate::conninfo::Conninfo;
 use crate::error::{Error, Result, Side};
@@ -32,7 +33,7 @@ impl Crew<'_> {
     /// # Errors
     /// As [`Session::open`].
     pub fn open(&self, conninfo: &Conninfo, side: Side, purpose: &str) -> Result<Session> {
-        let session = Session::open(conninfo, side, purpose)?;
+        let session = Session::open(conninfo, side, purpose).map_err(fewer_jobs)?;
         lock(&self.cancellers).push(session.canceller()?);
         Ok(session)
     }
@@ -66,6 +67,14 @@ impl Crew<'_> {
             canceller.cancel();
         }
     }
+}
+
+/// Names the option that asks for so many connections.
+fn fewer_jobs(error: Error) -> Error {
+    if error.is(&SqlState::TOO_MANY_CONNECTIONS) {
+        return error.mend("use fewer --jobs, or allow more connections there");
+    }
+    error
 }
 
 /// Runs `work` in `jobs` threads, and `tick` now and then in this one, until all threads have ended.

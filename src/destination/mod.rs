@@ -40,8 +40,43 @@ pub struct CopiedTable {
 /// # Errors
 /// The destination belongs to a switchover from another source; or as the server says.
 pub fn install_and_claim(session: &mut Session, source_identity: &str) -> Result<Claim> {
+    refuse_foreign(session, source_identity)?;
     session.execute("create the bookkeeping", include_str!("install.sql"))?;
     claim(session, source_identity)
+}
+
+/// Refuses a schema `switchover` that is somebody else's: nothing may be put into it, and above all it
+/// may not be dropped.
+///
+/// # Errors
+/// It is no bookkeeping of ours, or belongs to a switchover from another source.
+pub fn refuse_foreign(session: &mut Session, source_identity: &str) -> Result<()> {
+    let sql = "SELECT pg_catalog.to_regnamespace('switchover') IS NOT NULL";
+    let exists: bool = session
+        .query_one("look for schema switchover", sql, &[])?
+        .get(0);
+    if !exists {
+        return Ok(());
+    }
+    if !installed(session)? {
+        return Err(Error::failed(
+            "schema \"switchover\" exists on the destination, and is not the bookkeeping of a switchover to it",
+        )
+        .mend("are --source and --dest swapped? If not, rename that schema"));
+    }
+    let sql = "SELECT source_identity FROM switchover.state";
+    let rows = session.query("see whose bookkeeping it is", sql, &[])?;
+    match rows.first().map(|row| row.get::<_, String>(0)) {
+        Some(owner) if owner != source_identity => Err(another_source(&owner)),
+        _ => Ok(()),
+    }
+}
+
+fn another_source(owner: &str) -> Error {
+    Error::failed(format!(
+        "the destination belongs to a switchover from another source ({owner})"
+    ))
+    .mend("check --source and --dest, or drop schema switchover there if that one was given up")
 }
 
 /// Claims bookkeeping that exists.
@@ -63,10 +98,7 @@ pub fn claim(session: &mut Session, source_identity: &str) -> Result<Claim> {
     )?;
     let owner: String = row.get(0);
     if owner != source_identity {
-        return Err(Error::failed(format!(
-            "the destination belongs to a switchover from another source ({owner})"
-        ))
-        .mend("check --dest, or remove schema switchover there if that one was given up"));
+        return Err(another_source(&owner));
     }
     Ok(Claim {
         run,
@@ -172,6 +204,28 @@ pub fn note_verification(
              VALUES ({cycle}, {tables}, {rows}, {differences})"
         ),
     )
+}
+
+/// Takes the note about a table that was renamed on both sides along to its new name, so that its rows
+/// still count as ours. Nothing happens while the destination has it under the old name.
+///
+/// # Errors
+/// As the server says.
+pub fn rename_table(session: &mut Session, old: &QualifiedName, new: &QualifiedName) -> Result<()> {
+    let sql = format!(
+        "UPDATE switchover.copied SET schema_name = $3, table_name = $4
+          WHERE schema_name = $1 AND table_name = $2
+            AND pg_catalog.to_regclass({}) IS NULL
+            AND NOT EXISTS (SELECT FROM switchover.copied
+                             WHERE schema_name = $3 AND table_name = $4)",
+        literal(&old.to_string())
+    );
+    session.query(
+        "note that a table was renamed",
+        &sql,
+        &[&old.schema, &old.name, &new.schema, &new.name],
+    )?;
+    Ok(())
 }
 
 /// Removes the bookkeeping.

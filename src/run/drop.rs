@@ -21,6 +21,7 @@ pub fn drop(options: &Options, both: &mut Both, stop: &Stop) -> Result<()> {
         // Not another switchover's bookkeeping.
         both.state()?;
     }
+    destination::refuse_foreign(&mut both.destination, &both.source_database.identity)?;
     if switched && !options.force {
         destination::remove(&mut both.destination)?;
         log::info!(

@@ -6,6 +6,8 @@ use crate::catalog::{Catalog, Selection};
 use crate::cli::Options;
 use crate::destination;
 use crate::error::{Error, Result};
+use crate::ident::ident;
+use crate::session::Session;
 use crate::stop::Stop;
 use crate::switch::mend_fence;
 
@@ -22,6 +24,7 @@ pub fn init(options: &Options, both: &mut Both, stop: &Stop) -> Result<()> {
             .mend("check --source and the -n, -N, -t and -T patterns"));
     }
     refuse_foreign(&catalog)?;
+    refuse_powerless(both, &catalog)?;
     // Where the tables are on the destination already, a difference is better known now.
     let theirs = Catalog::read(&mut both.destination, &Selection::default())?;
     if !theirs.relations.is_empty() {
@@ -43,6 +46,7 @@ pub fn init(options: &Options, both: &mut Both, stop: &Stop) -> Result<()> {
         destination_name: &destination_name,
         selection: &selection,
     };
+    // Both sides are looked at before either is changed.
     destination::install_and_claim(&mut both.destination, &both.source_database.identity)?;
     capture::install(&mut both.source, &parties)?;
     mend_fence(&mut both.source)?;
@@ -75,6 +79,44 @@ fn selection(options: &Options, both: &mut Both) -> Result<Selection> {
     })
 }
 
+/// Refuses roles that could not do it all, before anything is made.
+fn refuse_powerless(both: &mut Both, catalog: &Catalog) -> Result<()> {
+    let role = role_that_may_create(&mut both.source)?;
+    role_that_may_create(&mut both.destination)?;
+    match catalog.relations.iter().find(|relation| !relation.owned) {
+        None => Ok(()),
+        Some(relation) => {
+            let owner = ident(&relation.owner);
+            Err(Error::failed(format!(
+                "table {} on the source belongs to role {owner}, and capture triggers need the owner",
+                relation.name
+            ))
+            .mend(format!(
+                "connect as its owner or as a superuser, or GRANT {owner} TO {role} there"
+            )))
+        }
+    }
+}
+
+/// Returns the session's role, quoted.
+fn role_that_may_create(session: &mut Session) -> Result<String> {
+    let sql = "SELECT pg_catalog.quote_ident(current_user),
+                      pg_catalog.quote_ident(pg_catalog.current_database()),
+                      pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')";
+    let row = session.query_one("read our privileges", sql, &[])?;
+    let (role, database): (String, String) = (row.get(0), row.get(1));
+    if row.get(2) {
+        return Ok(role);
+    }
+    Err(Error::failed(format!(
+        "role {role} may not create schema switchover on the {}",
+        session.side()
+    ))
+    .mend(format!(
+        "GRANT CREATE ON DATABASE {database} TO {role} there"
+    )))
+}
+
 fn refuse_foreign(catalog: &Catalog) -> Result<()> {
     let foreign = catalog
         .relations
@@ -105,7 +147,11 @@ fn capture_tables(
             continue;
         };
         // Changes may have been missed until now, so the table is to be copied, whatever was there.
+        if let Some(captured) = capture.tables.get(oid) {
+            destination::rename_table(&mut both.destination, &captured.name, &relation.name)?;
+        }
         destination::forget_table(&mut both.destination, &relation.name)?;
+        // Until every table is captured, no other command may take the rest for new ones.
         capture::set_phase(&mut both.source, Phase::Idle)?;
         capture::capture_table(
             &mut both.source,

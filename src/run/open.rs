@@ -76,7 +76,11 @@ impl Both {
     /// `init` has not run, or was for another destination.
     pub fn state(&mut self) -> Result<State> {
         let Some(state) = capture::read_state(&mut self.source)? else {
-            return Err(self.why_no_state());
+            return Err(Error::failed(format!(
+                "no switchover has been prepared on the source (database \"{}\")",
+                self.source_database.name
+            ))
+            .mend("run pg_switchover init first"));
         };
         if state.destination_identity != self.destination_database.identity {
             return Err(Error::failed(format!(
@@ -86,19 +90,6 @@ impl Both {
             .mend("check --dest, or drop that switchover first"));
         }
         Ok(state)
-    }
-
-    /// A pair of swapped conninfos is the likeliest reason.
-    fn why_no_state(&mut self) -> Error {
-        let swapped = destination::installed(&mut self.source).unwrap_or(false);
-        let error = Error::failed(format!(
-            "no switchover has been prepared on the source (database \"{}\")",
-            self.source_database.name
-        ));
-        match swapped {
-            true => error.mend("it is the destination of one: are --source and --dest swapped?"),
-            false => error.mend("run pg_switchover init first"),
-        }
     }
 }
 

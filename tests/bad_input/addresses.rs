@@ -298,7 +298,7 @@ fn a_standby_on_either_side_is_refused() {
             refused(pair.run(&[command]), 1, &[&told, "primary"]);
         }
         let outcome = pair.run(&["check"]).expect(3);
-        outcome.expect_stdout("standby");
+        outcome.expect_stdout("recovery");
         untouched.check();
     }
 }

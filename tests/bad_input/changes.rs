@@ -83,11 +83,33 @@ fn a_column_of_another_type_is_noticed() {
 }
 
 #[test]
-fn another_key_is_noticed() {
-    noticed(
-        "ALTER TABLE public.entry DROP CONSTRAINT entry_pkey; ALTER TABLE public.entry ADD PRIMARY KEY (note)",
-        "\"public\".\"entry\"",
-    );
+fn another_key_is_noticed_and_what_was_logged_with_the_old_one_does_no_harm() {
+    let change = "ALTER TABLE public.entry DROP CONSTRAINT entry_pkey; ALTER TABLE public.entry ADD PRIMARY KEY (note)";
+    let pair = copied();
+    pair.on_source("UPDATE public.entry SET account = 1 WHERE id < 10");
+    pair.on_both(change);
+    pair.on_source("UPDATE public.entry SET account = 2 WHERE id > 40; UPDATE public.entry SET note = id WHERE id = 5");
+    let untouched = Untouched::note(&pair);
+    for args in [
+        &["sync"][..],
+        &["switch", "--unverified"],
+        &["copy"],
+        &["verify"],
+    ] {
+        refused(
+            pair.run(args),
+            1,
+            &[
+                "the key of table \"public\".\"entry\" has changed",
+                "run init and copy again",
+            ],
+        );
+    }
+    untouched.check();
+    mended(&pair);
+    pair.on_source("UPDATE public.entry SET account = 3 WHERE id % 7 = 0");
+    pair.run(&["sync", "-q"]).expect(0);
+    compare::assert_equal(&pair);
 }
 
 #[test]

@@ -183,7 +183,7 @@ fn an_init_that_is_held_up_gives_up_in_time_and_names_who_holds_it_up() {
     writer
         .batch_execute("BEGIN; UPDATE public.entry SET note = 'mine' WHERE id = 1")
         .unwrap();
-    let impatient = ["init", "-q", "--lock-timeout=200", "--lock-attempts=2"];
+    let impatient = ["init", "-q", "--lock-timeout=1000", "--lock-attempts=2"];
     let line = refused(
         pair.run(&impatient),
         4,
@@ -238,7 +238,15 @@ fn an_init_that_was_killed_is_completed_by_the_next() {
 fn patterns_that_match_nothing_and_databases_without_tables_are_refused() {
     let pair = pair();
     let untouched = Untouched::note(&pair);
-    for pattern in ["-tnosuch", "-nnosuch", "-tpublic.acount", "-Npublic", "-T*"] {
+    for pattern in ["-tnosuch", "-nnosuch", "-tpublic.acount"] {
+        let name = &pattern[2..];
+        refused(
+            pair.run(&["init", pattern]),
+            2,
+            &["matches", name, "check the spelling"],
+        );
+    }
+    for pattern in ["-Npublic", "-T*"] {
         refused(
             pair.run(&["init", pattern]),
             2,

@@ -30,8 +30,8 @@ fn a_role_that_may_not_create_a_schema_on_the_source_is_told_so() {
         1,
         &[
             "on the source",
-            "permission denied for database app",
-            "GRANT CREATE ON DATABASE",
+            "role mover may not create schema switchover",
+            "GRANT CREATE ON DATABASE app TO mover",
         ],
     );
     untouched.check();
@@ -45,7 +45,10 @@ fn a_role_that_may_not_create_triggers_is_told_which_tables() {
     refused(
         as_mover(&pair, &["init"], true, false),
         1,
-        &["\"public\".\"account\"", "on the source"],
+        &[
+            "table \"public\".\"account\" on the source belongs to role postgres",
+            "GRANT postgres TO mover",
+        ],
     );
     untouched.check();
 }
@@ -62,8 +65,8 @@ fn a_role_that_may_not_create_a_schema_on_the_destination_is_told_so() {
         1,
         &[
             "on the destination",
-            "permission denied for database app",
-            "GRANT CREATE ON DATABASE",
+            "role mover may not create schema switchover",
+            "GRANT CREATE ON DATABASE app TO mover",
         ],
     );
     untouched.check();
@@ -112,9 +115,9 @@ fn settings_of_a_role_do_not_get_in_the_way() {
     pair.on_both(
         "CREATE ROLE mover SUPERUSER LOGIN;
          ALTER ROLE mover SET default_transaction_read_only = on;
-         ALTER ROLE mover SET statement_timeout = '1ms';
-         ALTER ROLE mover SET lock_timeout = '1ms';
-         ALTER ROLE mover SET idle_in_transaction_session_timeout = '1ms';
+         ALTER ROLE mover SET statement_timeout = '1s';
+         ALTER ROLE mover SET lock_timeout = '1s';
+         ALTER ROLE mover SET idle_in_transaction_session_timeout = '1s';
          ALTER ROLE mover SET search_path = nowhere;
          ALTER ROLE mover SET datestyle = 'German';
          ALTER ROLE mover SET session_replication_role = replica;
@@ -122,6 +125,12 @@ fn settings_of_a_role_do_not_get_in_the_way() {
          ALTER ROLE mover SET client_min_messages = debug1;
          ALTER DATABASE app SET default_transaction_read_only = on;
          ALTER DATABASE app SET row_security = off;",
+    );
+    // So that loading the table takes longer than the role has.
+    pair.on_destination(
+        "CREATE FUNCTION public.slow(text) RETURNS boolean LANGUAGE plpgsql AS
+             $$ BEGIN PERFORM pg_sleep(0.03); RETURN true; END $$;
+         ALTER TABLE public.entry ADD CHECK (public.slow(note))",
     );
     for args in [
         &["init", "-q"][..],
