@@ -4,8 +4,10 @@
 
 mod support;
 
+mod bounded_memory;
 mod check;
 mod cli;
+mod harmless;
 mod harness;
 mod kill_anything;
 mod no_write_after_the_flip;
