@@ -5,9 +5,11 @@
 mod support;
 
 mod bad_input;
+mod bounded_memory;
 mod check;
 mod cli;
 mod copied_exactly;
+mod harmless;
 mod harness;
 mod kill_anything;
 mod no_write_after_the_flip;

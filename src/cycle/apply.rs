@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::time::Duration;
 
 use super::fetch::{Piece, Stream};
 use super::read::{ChangedTable, Changes};
@@ -50,13 +51,22 @@ impl Applier {
     ///
     /// # Errors
     /// The role may not set session_replication_role; a sequence is missing.
-    pub fn new(mut session: Session, claim: Claim, names: &[QualifiedName]) -> Result<Applier> {
+    pub fn new(
+        mut session: Session,
+        claim: Claim,
+        names: &[QualifiedName],
+        lock_timeout: Duration,
+    ) -> Result<Applier> {
         destination::replica_role(&mut session)?;
         // Keys are few beside the tables they are looked up in; without hash and merge joins a table
         // whose statistics are old is not scanned for them. Large cycles allow both again.
+        // A lock that somebody else holds here is waited for a bounded time.
         session.execute(
             "set up the applier",
-            "SET enable_hashjoin = off; SET enable_mergejoin = off;",
+            &format!(
+                "SET enable_hashjoin = off; SET enable_mergejoin = off; SET lock_timeout = {};",
+                lock_timeout.as_millis().max(1) * 10
+            ),
         )?;
         let known_sequences = sequences::read(&mut session, names)?;
         Ok(Applier {

@@ -92,7 +92,7 @@ impl Cycles {
     ) -> Result<Cycles> {
         let names: Vec<QualifiedName> = setup.sequences.values().cloned().collect();
         Ok(Cycles {
-            applier: Applier::new(destination, claim, &names)?,
+            applier: Applier::new(destination, claim, &names, setup.lock_timeout)?,
             reader: Reader::new(source, setup.sequences, setup.lock_timeout)?,
             fetchers: None,
             plans: setup.plans,

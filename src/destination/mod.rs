@@ -90,6 +90,7 @@ pub fn claim(session: &mut Session, source_identity: &str) -> Result<Claim> {
                 .mend("run pg_switchover init first"),
         );
     }
+    end_predecessor(session, source_identity)?;
     let run = run_token(session)?;
     let row = session.query_one(
         "claim the bookkeeping",
@@ -107,6 +108,17 @@ pub fn claim(session: &mut Session, source_identity: &str) -> Result<Claim> {
         schema_created: row.get(3),
         schema_finished: row.get(4),
     })
+}
+
+/// Ends what is left here of earlier runs: one whose machine has gone down, or was cut off, can leave
+/// sessions with locks that its successor would wait for until the network gives up. We hold the
+/// source's advisory lock, so none of them can do anything useful any more.
+fn end_predecessor(session: &mut Session, source_identity: &str) -> Result<()> {
+    let sql = include_str!("end_predecessor.sql");
+    for row in session.query("end an earlier run", sql, &[&source_identity])? {
+        log::debug!("ended pid {} of an earlier run", row.get::<_, i32>(0));
+    }
+    Ok(())
 }
 
 /// Returns true if the bookkeeping exists.

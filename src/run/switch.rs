@@ -5,7 +5,8 @@ use super::sync::ms;
 use super::{copy, counted, open};
 use crate::capture::{Phase, State};
 use crate::cli::Options;
-use crate::error::{Error, Result};
+use crate::error::{Class, Error, Result};
+use crate::session::Session;
 use crate::stop::Stop;
 use crate::switch::{self, Setup, Window};
 
@@ -35,11 +36,31 @@ fn refuse_unverified(options: &Options, state: &State) -> Result<()> {
         .mend("run pg_switchover verify first, or switch --unverified"))
 }
 
-/// Switches, and says how long the window was.
+/// Switches, and says how long the window was. A run that stood still for so long that another one
+/// could take its place and switch finds its work done.
 ///
 /// # Errors
 /// As [`switch::switch`].
 pub fn switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<()> {
+    let result = close_and_switch(options, prepared, stop);
+    let flipped = |observer: &Session| switch::flipped(&mut observer.another("settle")?);
+    match result {
+        Err(error)
+            if error.class != Class::OutcomeUnknown
+                && flipped(&prepared.observer).unwrap_or(false) =>
+        {
+            log::warn!("{error}");
+            log::info!(
+                "the destination is in charge: another run has switched to {}",
+                prepared.state.destination_name
+            );
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+fn close_and_switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<()> {
     // What can only be made behind a cycle must be there before applications come.
     prepared.cycles.run(stop)?;
     copy::complete(options, prepared, stop)?;

@@ -8,7 +8,7 @@ mod window;
 use std::time::Duration;
 
 use decide::{Decision, decide};
-pub use settle::{Outcome, mend_fence, settle};
+pub use settle::{Outcome, flipped, mend_fence, settle};
 use window::Attempt;
 pub use window::Window;
 
@@ -71,7 +71,7 @@ pub fn switch(
             Attempt::Flipped(window) => return Ok(Some(window)),
             Attempt::Unknown(error) => {
                 log::warn!("{error}; looking whether the flip has committed");
-                return match settle(observer, &error)? {
+                return match settle(observer, &error, setup.patience)? {
                     Outcome::Flipped => Ok(None),
                     Outcome::NotFlipped => Err(error),
                 };

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Class, Error, Result};
 use crate::guard;
+use crate::lock::Patience;
 use crate::session::Session;
 
-/// How long the source is tried to be reached.
-const REACH: Duration = Duration::from_secs(30);
+/// How long the source is tried to be reached: as long as the lock would have been tried for, within
+/// these.
+const REACH: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(30)];
 
 /// What a flip has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,10 +26,11 @@ pub enum Outcome {
 ///
 /// # Errors
 /// Class outcome-unknown if the source cannot be asked.
-pub fn settle(like: &Session, lost: &Error) -> Result<Outcome> {
+pub fn settle(like: &Session, lost: &Error, patience: Patience) -> Result<Outcome> {
+    let reach = (patience.timeout * patience.attempts).clamp(REACH[0], REACH[1]);
     let started = Instant::now();
     let mut reason = String::new();
-    while started.elapsed() < REACH {
+    while started.elapsed() < reach {
         match look(like) {
             Ok(outcome) => return Ok(outcome),
             Err(error) => reason = error.to_string(),
@@ -43,14 +46,24 @@ pub fn settle(like: &Session, lost: &Error) -> Result<Outcome> {
 
 fn look(like: &Session) -> Result<Outcome> {
     let mut session = like.another("settle")?;
+    // What is true stays true, whoever has the lock.
+    if flipped(&mut session)? {
+        return Ok(Outcome::Flipped);
+    }
     guard::take(&mut session)?;
-    let sql = "SELECT use_next_db FROM switchover.state";
-    let flipped: bool = session.query_one("read the pointer", sql, &[])?.get(0);
-    Ok(if flipped {
-        Outcome::Flipped
-    } else {
-        Outcome::NotFlipped
+    Ok(match flipped(&mut session)? {
+        true => Outcome::Flipped,
+        false => Outcome::NotFlipped,
     })
+}
+
+/// Reads the pointer as it stands.
+///
+/// # Errors
+/// As the server says.
+pub fn flipped(session: &mut Session) -> Result<bool> {
+    let sql = "SELECT use_next_db FROM switchover.state";
+    Ok(session.query_one("read the pointer", sql, &[])?.get(0))
 }
 
 /// Takes back a fence that a crashed flip has left: its transaction has not committed, so it refuses

@@ -16,8 +16,9 @@ use crate::error::{Error, Result};
 use crate::lock::{self, Blocker};
 use crate::session::{Session, text};
 
-/// Bytes of literals that the window's first message may bring.
-const MESSAGE_BYTES: u64 = 64 << 20;
+/// Bytes of literals that the window's first message may bring. On their way they are here about five
+/// times: as the driver's rows, as ours, and in the message.
+const MESSAGE_BYTES: u64 = 24 << 20;
 
 /// Marks the pointer and the fence in one transaction. The fence holds that transaction's id, and counts
 /// only once it has committed. It is set before the commit and under the lock, so a writer that the
