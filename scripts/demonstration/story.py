@@ -81,12 +81,14 @@ def copied(run, status):
     )
 
 
-def lag(status):
-    """A line per cycle: what had changed since the one before."""
+def lag(status, verified):
+    """A line per cycle: what had changed since the one before. Verify compared the result of one of them."""
     lines = []
     for cycle in sorted(status["last_cycles"], key=lambda cycle: cycle["cycle"]):
         milliseconds_in_all = cycle["read_ms"] + cycle["apply_ms"]
-        what = "under the lock" if cycle["final"] else ""
+        what = {verified: "compared by verify", (verified or -2) + 1: "written during verify"}.get(cycle["cycle"], "")
+        if cycle["final"]:
+            what = "under the lock"
         lines.append(
             f"cycle {cycle['cycle']:<3}{cycle['keys']:>9,} changed rows in {cycle['tables']:>2} tables"
             f"{milliseconds_in_all:>10,.0f} ms  {what}".rstrip()

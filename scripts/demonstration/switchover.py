@@ -10,7 +10,6 @@ from .servers import Failure
 
 WINDOW = re.compile(r"window ([\d.]+) ms: lock ([\d.]+) ms, read ([\d.]+) ms, apply ([\d.]+) ms, flip ([\d.]+) ms \((\d+)")
 COPIED = re.compile(r"copied (\d+) tables?: (\d+) rows?, ([\d.]+) MB in ([\d.]+) s")
-CYCLE = re.compile(r"cycle (\d+):")
 
 
 class Run:
@@ -75,11 +74,6 @@ class Run:
     def copied(self):
         """Tables, rows, MB and seconds of the copy."""
         return self._find(COPIED, "what it copied")[1]
-
-    def cycles_told(self):
-        """When each cycle was reported, by number."""
-        found = ((when, CYCLE.search(line)) for when, line in self.lines)
-        return {int(cycle[1]): when for when, cycle in found if cycle}
 
     def status(self):
         """What `pg_switchover status --json` says."""
