@@ -143,11 +143,14 @@ pub fn complete(
     let (mut keys, views): (Vec<_>, Vec<_>) = postponed
         .into_iter()
         .partition(|(_, one)| one.constraint.is_some());
-    log::info!(
-        "adding {} foreign keys, refreshing {} materialized views",
-        keys.len(),
-        views.len()
-    );
+    for (number, what) in [
+        (keys.len(), "adding foreign keys"),
+        (views.len(), "refreshing materialized views"),
+    ] {
+        if number > 0 {
+            log::info!("{what}: {number}");
+        }
+    }
     add(&mut session, &mut keys, &mut completed, stop)?;
     validate(&session, &keys, jobs, &mut completed, stop)?;
     for (position, view) in &views {

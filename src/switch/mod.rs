@@ -14,7 +14,7 @@ pub use window::Window;
 
 use crate::capture::Capture;
 use crate::catalog::{Catalog, Selection};
-use crate::cycle::Cycles;
+use crate::cycle::{Cycles, Report};
 use crate::error::{Class, Error, Result};
 use crate::lock::{self, Patience};
 use crate::session::Session;
@@ -48,13 +48,6 @@ pub fn switch(
     let mut blockers = Vec::new();
     for attempt in 1..=attempts {
         stop.check()?;
-        let report = cycles.run(stop)?;
-        if let Decision::Wait(why) = decide(&report, cycles.max_pending(), timeout) {
-            log::info!("not close enough yet: {why}");
-            last = why;
-            // The next cycle only has what was written during this one: no pause.
-            continue;
-        }
         let old = quiet::wait(observer, timeout, setup.terminate_blockers, stop)?;
         if !old.is_empty() {
             last = "old transactions that have written are still open".to_string();
@@ -67,6 +60,14 @@ pub fn switch(
             continue;
         }
         still_captured(cycles.reader.session(), selection)?;
+        let report = close_in(cycles, stop)?;
+        if let Decision::Wait(why) = decide(&report, cycles.max_pending(), timeout) {
+            log::info!("not close enough yet: {why}");
+            last = why;
+            // The next cycle only has what was written during this one: no pause.
+            continue;
+        }
+        stop.check()?;
         match window::attempt(cycles, observer, timeout, setup.terminate_blockers)? {
             Attempt::Flipped(window) => return Ok(Some(window)),
             Attempt::Unknown(error) => {
@@ -77,10 +78,11 @@ pub fn switch(
                 };
             }
             Attempt::NotYet(why, seen) => {
-                log::info!(
-                    "attempt {attempt} of {attempts}: {why}, held by {}",
-                    lock::describe(&seen)
-                );
+                let held = match seen.as_slice() {
+                    [] => String::new(),
+                    some => format!(", held by {}", lock::describe(some)),
+                };
+                log::info!("attempt {attempt} of {attempts}: {why}{held}");
                 last = why;
                 blockers = seen;
             }
@@ -94,6 +96,23 @@ pub fn switch(
             .mend("try again when less is written, or raise --lock-timeout or --max-pending"));
     }
     Err(lock::gave_up("stop the writers", setup.patience, &blockers))
+}
+
+/// Runs cycles for as long as each has clearly less to carry over than the one before: what the last
+/// one leaves is what the window has to carry, and it comes right before it.
+fn close_in(cycles: &mut Cycles, stop: &Stop) -> Result<Report> {
+    /// So few changes are not worth another cycle.
+    const FEW: u64 = 50;
+    let mut report = cycles.run(stop)?;
+    while report.entries > FEW && !stop.asked() {
+        let next = cycles.run(stop)?;
+        let shrinking = next.entries < report.entries * 3 / 4;
+        report = next;
+        if !shrinking {
+            break;
+        }
+    }
+    Ok(report)
 }
 
 /// Looks once more whether every table is captured as it was: a trigger that somebody has disabled
