@@ -1,0 +1,172 @@
+//! Promise 3: whatever the destination shows during `sync` is one consistent snapshot of the source.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::support::pair::Pair;
+use crate::support::{compare, wait_for};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Every transaction moves money, notes that in the ledger and in a counter, and replaces a ticket.
+const BANK: &str = "
+    CREATE TABLE account (id int PRIMARY KEY, balance int NOT NULL);
+    CREATE TABLE ledger (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, amount int NOT NULL);
+    CREATE TABLE worker (id int PRIMARY KEY, transfers int NOT NULL);
+    CREATE TABLE ticket (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, worker int NOT NULL REFERENCES worker) PARTITION BY HASH (id);
+    CREATE TABLE ticket_0 PARTITION OF ticket FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+    CREATE TABLE ticket_1 PARTITION OF ticket FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+    CREATE TABLE reloaded (n int NOT NULL);";
+
+const FUNDS: &str = "INSERT INTO account SELECT i, 100 FROM generate_series(1, 20) i; INSERT INTO worker SELECT i, 0 FROM generate_series(1, 4) i;
+    INSERT INTO ticket (worker) SELECT i FROM generate_series(1, 4) i; INSERT INTO reloaded SELECT generate_series(1, 10);";
+
+/// One row: transfers so far, and what must hold whatever their number.
+const INVARIANT: &str = "SELECT w.transfers, a.sum = 2000 AND a.count = 20 AND l.count = w.transfers AND t.count = 4 AND r.count = 10
+        FROM (SELECT sum(transfers) AS transfers FROM worker) w, (SELECT sum(balance), count(*) FROM account) a,
+             (SELECT count(*) FROM ledger) l, (SELECT count(*) FROM ticket) t, (SELECT count(*) FROM reloaded) r";
+
+fn work(pair: &Pair, worker: i32, stop: &AtomicBool) {
+    let mut client = pair.source_client();
+    let mut number = worker;
+    while !stop.load(Ordering::Relaxed) {
+        number += 7;
+        let (from, to) = (1 + number % 20, 1 + (number * 3 + worker) % 20);
+        // The order of the two rows is the same for everybody, so nobody waits in a circle.
+        let sql = format!(
+            "BEGIN; UPDATE account SET balance = balance - 1 WHERE id = {low}; UPDATE account SET balance = balance + 1 WHERE id = {high};
+             INSERT INTO ledger (amount) VALUES ({number}); DELETE FROM ticket WHERE worker = {worker};
+             INSERT INTO ticket (worker) VALUES ({worker}); UPDATE worker SET transfers = transfers + 1 WHERE id = {worker}; COMMIT",
+            low = from.min(to),
+            high = from.max(to),
+        );
+        client.batch_execute(&sql).unwrap();
+        if worker == 1 && number % 5 == 0 {
+            let reload = "BEGIN; TRUNCATE reloaded; INSERT INTO reloaded SELECT generate_series(1, 10); COMMIT";
+            client.batch_execute(reload).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn every_state_keeps_the_invariant(options: &[&str]) {
+    const STATES: usize = 25;
+    let pair = Pair::new(15, 18);
+    pair.on_both(BANK);
+    pair.on_source(FUNDS);
+    pair.run(&["init"]).expect(0);
+    pair.run(&["copy"]).expect(0);
+    let mut sync = vec!["sync", "--follow", "--interval", "0.01"];
+    sync.extend(options);
+    let mut follow = pair.spawn(&sync);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for worker in 1..=4 {
+            let (pair, stop) = (&pair, &stop);
+            scope.spawn(move || work(pair, worker, stop));
+        }
+        let mut reader = pair.destination_client();
+        let (mut states, mut last) = (0, -1);
+        let watched = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            wait_for("states of the destination", LIMIT, || {
+                let row = reader.query_one(INVARIANT, &[]).unwrap();
+                let (transfers, holds): (i64, bool) = (row.get(0), row.get(1));
+                assert!(
+                    holds,
+                    "after {transfers} transfers the destination is no snapshot of the source"
+                );
+                assert!(
+                    transfers >= last,
+                    "time went back from {last} to {transfers}"
+                );
+                states += usize::from(transfers > last);
+                last = transfers;
+                assert!(follow.is_running(), "{}", follow.stderr());
+                states >= STATES
+            });
+        }));
+        stop.store(true, Ordering::Relaxed);
+        if let Err(panic) = watched {
+            std::panic::resume_unwind(panic);
+        }
+    });
+    follow.signal("TERM");
+    follow.wait(LIMIT).expect(0);
+    pair.run(&["sync"]).expect(0);
+    compare::assert_equal(&pair);
+}
+
+#[test]
+fn readers_of_the_destination_see_whole_transactions_in_small_cycles() {
+    every_state_keeps_the_invariant(&[]);
+}
+
+#[test]
+fn readers_of_the_destination_see_whole_transactions_in_large_cycles() {
+    every_state_keeps_the_invariant(&["--max-pending", "1", "-j", "3"]);
+}
+
+/// What happens to a table between the moment of the snapshot and the moment that its rows are read. TRUNCATE
+/// and rewriting ALTERs leave nothing that an older snapshot could see.
+const BETWEEN: &[(&str, i32, &str)] = &[
+    (
+        "TRUNCATE t; INSERT INTO t SELECT i, 'again' FROM generate_series(1, 20) i",
+        0,
+        "",
+    ),
+    ("CLUSTER t USING t_pkey", 0, ""),
+    (
+        "TRUNCATE p1; INSERT INTO p SELECT i, 'again' FROM generate_series(1, 3) i",
+        0,
+        "",
+    ),
+    (
+        "ALTER TABLE t ALTER v TYPE varchar(99) USING v || 'x'",
+        1,
+        "table \"public\".\"t\"",
+    ),
+    (
+        "ALTER TABLE p DETACH PARTITION p1",
+        1,
+        "table \"public\".\"p\"",
+    ),
+];
+
+#[test]
+fn a_table_rewritten_between_the_snapshot_and_the_lock_does_not_look_empty() {
+    for cycle in ["10000", "1"] {
+        let pair = Pair::new(15, 18);
+        pair.on_both(
+            "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'v' FROM generate_series(1, 20) i;
+             CREATE TABLE p (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+             CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10); CREATE TABLE p2 PARTITION OF p DEFAULT;
+             INSERT INTO p SELECT i, 'v' FROM generate_series(1, 20) i;",
+        );
+        pair.run(&["init"]).expect(0);
+        pair.run(&["copy", "--truncate"]).expect(0);
+        for (change, status, complaint) in BETWEEN {
+            pair.on_source("UPDATE t SET v = v || 'x' WHERE id % 2 = 0; UPDATE p SET v = v || 'x' WHERE id % 2 = 0");
+            let before = pair.on_source("SELECT count(*) FROM t UNION ALL SELECT count(*) FROM p");
+            let mut writer = pair.source_client();
+            writer.batch_execute(&format!("BEGIN; {change}")).unwrap();
+            let sync = pair.spawn(&["sync", "--max-pending", cycle, "--lock-timeout", "30000"]);
+            wait_for("the reader to wait for the table", LIMIT, || {
+                pair.on_source("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'read_changes'") == "1"
+            });
+            writer.batch_execute("COMMIT").unwrap();
+            sync.wait(LIMIT).expect(*status).expect_stderr(complaint);
+            if *status == 0 {
+                compare::assert_equal(&pair);
+                continue;
+            }
+            // Nothing of it was applied; the same change on the destination lets it go on.
+            let after =
+                pair.on_destination("SELECT count(*) FROM t UNION ALL SELECT count(*) FROM p");
+            assert_eq!(before, after, "{change}");
+            pair.on_destination(change);
+            pair.run(&["init"]).expect(0);
+            pair.run(&["copy", "--truncate"]).expect(0);
+            compare::assert_equal(&pair);
+        }
+    }
+}
