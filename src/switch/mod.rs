@@ -15,7 +15,7 @@ pub use window::Window;
 use crate::capture::Capture;
 use crate::catalog::{Catalog, Selection};
 use crate::cycle::Cycles;
-use crate::error::{Class, Error, Result};
+use crate::error::{Class, Error, Result, Side};
 use crate::lock::{self, Patience};
 use crate::session::Session;
 use crate::stop::Stop;
@@ -93,7 +93,12 @@ pub fn switch(
         return Err(Error::new(Class::LockNotObtained, message)
             .mend("try again when less is written, or raise --lock-timeout or --max-pending"));
     }
-    Err(lock::gave_up("stop the writers", setup.patience, &blockers))
+    Err(lock::gave_up(
+        "stop the writers",
+        Side::Source,
+        setup.patience,
+        &blockers,
+    ))
 }
 
 /// Looks once more whether every table is captured as it was: a trigger that somebody has disabled
