@@ -300,6 +300,18 @@ fn an_index_that_is_built_concurrently_makes_nothing_hang() {
     compare::assert_equal(&stage.pair);
 }
 
+/// What exists already is made again by init, and may be in somebody's use.
+#[test]
+fn a_session_that_reads_the_change_log_does_not_make_init_hang() {
+    let stage = Stage::copied(TABLES, ROWS);
+    let mut reader = blocker(&stage.pair, "SELECT * FROM switchover.change_log");
+    let pid = pid(&mut reader);
+    expect_named(impatient(&stage.pair, &["init"]).expect(4), pid);
+    impatient(&stage.pair, &["sync", "-q"]).expect(0);
+    reader.batch_execute("COMMIT").unwrap();
+    impatient(&stage.pair, &["init", "-q"]).expect(0);
+}
+
 /// On the destination nobody has business yet, but somebody may look, and lock.
 #[test]
 fn a_session_on_the_destination_makes_nothing_hang() {
