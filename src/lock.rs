@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use postgres::error::SqlState;
 
-use crate::error::{Class, Error, Result};
+use crate::error::{Class, Error, Result, Side};
 use crate::session::Session;
 use crate::stop::Stop;
 
@@ -198,7 +198,7 @@ pub fn transaction(
             return Err(error);
         }
         if attempt >= patience.attempts {
-            return Err(gave_up(what, patience, &seen));
+            return Err(gave_up(what, session.side(), patience, &seen));
         }
         log::info!(
             "could not {what} yet: held up by {}; trying again",
@@ -211,11 +211,11 @@ pub fn transaction(
 }
 
 /// Makes the error for a lock that was not obtained.
-pub fn gave_up(what: &str, patience: Patience, seen: &[Blocker]) -> Error {
+pub fn gave_up(what: &str, side: Side, patience: Patience, seen: &[Blocker]) -> Error {
     Error::new(
         Class::LockNotObtained,
         format!(
-            "could not {what} on the source: no lock within {} ms in {} attempts, held by {}",
+            "could not {what} on the {side}: no lock within {} ms in {} attempts, held by {}",
             patience.timeout.as_millis(),
             patience.attempts,
             describe(seen)

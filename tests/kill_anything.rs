@@ -155,9 +155,10 @@ fn a_run_that_is_killed_after_each_step_goes_on_where_it_ended() {
     killed_everywhere(Action::HoldReply);
 }
 
-fn interrupted_everywhere(signal: &str) {
+#[test]
+fn a_run_that_is_asked_to_stop_does_so_between_two_safe_points() {
     let (stage, writers) = stage_for_run();
-    for point in POINTS {
+    for (point, signal) in POINTS.iter().zip(["TERM", "INT"].into_iter().cycle()) {
         let Some(running) = run_up_to(&stage, *point, Action::HoldReply) else {
             continue;
         };
@@ -173,16 +174,6 @@ fn interrupted_everywhere(signal: &str) {
     }
     stage.pair.run(RUN).expect(0);
     assert_moved(&stage.pair, writers);
-}
-
-#[test]
-fn a_run_that_is_asked_to_stop_does_so_between_two_safe_points() {
-    interrupted_everywhere("TERM");
-}
-
-#[test]
-fn a_run_that_is_interrupted_at_the_keyboard_does_so_between_two_safe_points() {
-    interrupted_everywhere("INT");
 }
 
 #[test]
@@ -207,12 +198,12 @@ fn sync_that_follows_ends_well_on_a_signal_and_goes_on_after_a_kill() {
 fn a_flip_whose_answer_was_lost_is_found_by_looking() {
     let (stage, writers) = stage_for_switch();
     stage.source_wire.at(FLIP, Action::DropReply);
-    let outcome = stage.pair.run(SWITCH).expect(0);
-    assert!(
-        outcome.stderr.contains("the destination is in charge"),
-        "{}",
-        outcome.report()
-    );
+    stage
+        .pair
+        .run(SWITCH)
+        .expect(0)
+        .expect_stderr("the flip has committed, though its answer was lost")
+        .expect_stderr("the destination is in charge");
     assert_moved(&stage.pair, writers);
 }
 

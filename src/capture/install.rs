@@ -26,11 +26,19 @@ pub struct Parties<'a> {
     pub selection: &'a Selection,
 }
 
-/// Creates the fixed objects and the state row, in one transaction.
+/// Creates the fixed objects and the state row, in one transaction. Where they exist already, somebody
+/// may be reading them.
 ///
 /// # Errors
-/// As the server says; a role that may not create a schema, for one.
-pub fn install(session: &mut Session, parties: &Parties<'_>) -> Result<()> {
+/// Class lock-not-obtained, naming who holds them; or as the server says: a role that may not create a
+/// schema, for one.
+pub fn install(
+    session: &mut Session,
+    observer: &mut Session,
+    patience: Patience,
+    stop: &Stop,
+    parties: &Parties<'_>,
+) -> Result<()> {
     let stored: Vec<String> = parties
         .selection
         .to_stored()
@@ -38,22 +46,19 @@ pub fn install(session: &mut Session, parties: &Parties<'_>) -> Result<()> {
         .map(|text| literal(text))
         .collect();
     let sql = format!(
-        "BEGIN;\n{}\nINSERT INTO switchover.state
+        "{}\nINSERT INTO switchover.state
            (source_identity, destination_identity, destination_name, selection, initialized_at)
          VALUES ({}, {}, {}, ARRAY[{}]::text[], pg_catalog.clock_timestamp())
          ON CONFLICT (singleton) DO UPDATE SET destination_name = excluded.destination_name,
-                                               selection = excluded.selection;\nCOMMIT;",
+                                               selection = excluded.selection;",
         include_str!("install.sql"),
         literal(parties.source_identity),
         literal(parties.destination_identity),
         literal(parties.destination_name),
         stored.join(", "),
     );
-    let result = session.execute("create schema switchover", &sql);
-    if result.is_err() && !session.is_closed() {
-        session.execute("roll back", "ROLLBACK")?;
-    }
-    result
+    let what = "create schema switchover";
+    lock::transaction(session, observer, patience, stop, what, &sql)
 }
 
 /// Returns the tables that have to be captured, or captured anew.

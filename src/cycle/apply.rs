@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::Duration;
 
+use crossbeam_channel::Receiver;
+
 use super::fetch::{Piece, Stream};
 use super::read::{ChangedTable, Changes};
 use crate::catalog::Oid;
@@ -14,7 +16,6 @@ use crate::ident::{QualifiedName, literal};
 use crate::plan::{Plans, TablePlan};
 use crate::sequences::{self, Values};
 use crate::session::{Session, copy_error};
-use crossbeam_channel::Receiver;
 
 /// Literals in one statement: enough that statements cost nothing beside them.
 const ROWS_PER_STATEMENT: usize = 1000;

@@ -2,5 +2,5 @@
 -- predecessor's last transaction.
 INSERT INTO switchover.state AS s (run, source_identity) VALUES ($1, $2)
 ON CONFLICT (singleton) DO UPDATE SET run = excluded.run
-RETURNING s.source_identity, s.cycle, s.copied_at IS NOT NULL,
+RETURNING s.cycle, s.copied_at IS NOT NULL,
           s.schema_created_at IS NOT NULL, s.schema_finished_at IS NOT NULL

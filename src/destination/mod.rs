@@ -7,7 +7,9 @@ pub use role::{LOCK_TIMEOUT, replica_role, try_replica_role};
 
 use crate::error::{Error, Result};
 use crate::ident::{QualifiedName, literal};
+use crate::lock::{self, Patience};
 use crate::session::Session;
+use crate::stop::Stop;
 
 /// What the destination's state row said when this run claimed it.
 #[derive(Debug, Clone)]
@@ -90,6 +92,7 @@ pub fn claim(session: &mut Session, source_identity: &str) -> Result<Claim> {
                 .mend("run pg_switchover init first"),
         );
     }
+    refuse_foreign(session, source_identity)?;
     end_predecessor(session, source_identity)?;
     let run = run_token(session)?;
     let row = session.query_one(
@@ -97,16 +100,12 @@ pub fn claim(session: &mut Session, source_identity: &str) -> Result<Claim> {
         include_str!("claim.sql"),
         &[&run, &source_identity],
     )?;
-    let owner: String = row.get(0);
-    if owner != source_identity {
-        return Err(another_source(&owner));
-    }
     Ok(Claim {
         run,
-        cycle: row.get(1),
-        copied: row.get(2),
-        schema_created: row.get(3),
-        schema_finished: row.get(4),
+        cycle: row.get(0),
+        copied: row.get(1),
+        schema_created: row.get(2),
+        schema_finished: row.get(3),
     })
 }
 
@@ -240,13 +239,23 @@ pub fn rename_table(session: &mut Session, old: &QualifiedName, new: &QualifiedN
     Ok(())
 }
 
-/// Removes the bookkeeping.
+/// Removes the bookkeeping, if there is one. Readers of it are waited for a bounded time. The caller
+/// has asked [`refuse_foreign`].
 ///
 /// # Errors
-/// As the server says.
-pub fn remove(session: &mut Session) -> Result<()> {
-    session.execute(
-        "drop schema switchover",
-        "SET client_min_messages = warning; DROP SCHEMA IF EXISTS switchover CASCADE;",
-    )
+/// Class lock-not-obtained, naming who holds it; or as the server says.
+pub fn remove(
+    session: &mut Session,
+    source_identity: &str,
+    patience: Patience,
+    stop: &Stop,
+) -> Result<()> {
+    if !installed(session)? {
+        return Ok(());
+    }
+    end_predecessor(session, source_identity)?;
+    let mut observer = session.another("observer")?;
+    let sql = "SET LOCAL client_min_messages = warning; DROP SCHEMA IF EXISTS switchover CASCADE;";
+    let what = "drop schema switchover";
+    lock::transaction(session, &mut observer, patience, stop, what, sql)
 }

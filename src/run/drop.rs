@@ -23,7 +23,7 @@ pub fn drop(options: &Options, both: &mut Both, stop: &Stop) -> Result<()> {
     }
     destination::refuse_foreign(&mut both.destination, &both.source_database.identity)?;
     if switched && !options.force {
-        destination::remove(&mut both.destination)?;
+        remove_there(options, both, stop)?;
         log::info!(
             "the destination is clean; the source keeps refusing writes (drop --force ends that)"
         );
@@ -35,7 +35,12 @@ pub fn drop(options: &Options, both: &mut Both, stop: &Stop) -> Result<()> {
     }
     let mut observer = both.source.another("observer")?;
     capture::remove(&mut both.source, &mut observer, patience(options), stop)?;
-    destination::remove(&mut both.destination)?;
+    remove_there(options, both, stop)?;
     log::info!("nothing of pg_switchover is left on either side");
     Ok(())
+}
+
+fn remove_there(options: &Options, both: &mut Both, stop: &Stop) -> Result<()> {
+    let identity = &both.source_database.identity;
+    destination::remove(&mut both.destination, identity, patience(options), stop)
 }

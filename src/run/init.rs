@@ -7,6 +7,7 @@ use crate::cli::Options;
 use crate::destination;
 use crate::error::{Error, Result};
 use crate::ident::ident;
+use crate::lock::Patience;
 use crate::session::Session;
 use crate::stop::Stop;
 use crate::switch::mend_fence;
@@ -48,9 +49,11 @@ pub fn init(options: &Options, both: &mut Both, stop: &Stop) -> Result<()> {
     };
     // Both sides are looked at before either is changed.
     destination::install_and_claim(&mut both.destination, &both.source_database.identity)?;
-    capture::install(&mut both.source, &parties)?;
+    let mut observer = both.source.another("observer")?;
+    let patience = patience(options);
+    capture::install(&mut both.source, &mut observer, patience, stop, &parties)?;
     mend_fence(&mut both.source)?;
-    capture_tables(options, both, &catalog, stop)
+    capture_tables(patience, both, &mut observer, &catalog, stop)
 }
 
 /// What an earlier `init` selected stands unless this one says otherwise.
@@ -134,14 +137,14 @@ fn refuse_foreign(catalog: &Catalog) -> Result<()> {
 }
 
 fn capture_tables(
-    options: &Options,
+    patience: Patience,
     both: &mut Both,
+    observer: &mut Session,
     catalog: &Catalog,
     stop: &Stop,
 ) -> Result<()> {
     let capture = Capture::read(&mut both.source)?;
     let wanting = capture::wanting(&capture, catalog);
-    let mut observer = both.source.another("observer")?;
     for (number, oid) in wanting.iter().enumerate() {
         let Some(relation) = catalog.relation_by_oid(*oid) else {
             continue;
@@ -155,8 +158,8 @@ fn capture_tables(
         capture::set_phase(&mut both.source, Phase::Idle)?;
         capture::capture_table(
             &mut both.source,
-            &mut observer,
-            patience(options),
+            observer,
+            patience,
             stop,
             relation,
             &capture,

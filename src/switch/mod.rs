@@ -15,7 +15,7 @@ pub use window::Window;
 use crate::capture::Capture;
 use crate::catalog::{Catalog, Selection};
 use crate::cycle::{Cycles, Report};
-use crate::error::{Class, Error, Result};
+use crate::error::{Class, Error, Result, Side};
 use crate::lock::{self, Patience};
 use crate::session::Session;
 use crate::stop::Stop;
@@ -95,7 +95,12 @@ pub fn switch(
         return Err(Error::new(Class::LockNotObtained, message)
             .mend("try again when less is written, or raise --lock-timeout or --max-pending"));
     }
-    Err(lock::gave_up("stop the writers", setup.patience, &blockers))
+    Err(lock::gave_up(
+        "stop the writers",
+        Side::Source,
+        setup.patience,
+        &blockers,
+    ))
 }
 
 /// Runs cycles for as long as each has clearly less to carry over than the one before: what the last
