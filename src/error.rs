@@ -169,6 +169,9 @@ fn is_connection_failure(error: &postgres::Error) -> bool {
 fn usual_mend(side: Side, state: &str) -> Option<&'static str> {
     match (state, side) {
         ("42501", _) => Some("grant that to the role, or connect as one that may"),
+        ("22P05", Side::Destination) => {
+            Some("create the destination database with ENCODING 'UTF8' TEMPLATE template0")
+        }
         ("53100", _) => Some("make room there, then run it again"),
         ("23502" | "23505" | "23514" | "23P01", Side::Destination) => {
             Some("the destination must not be stricter than the source: drop that constraint there")

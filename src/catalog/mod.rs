@@ -210,12 +210,16 @@ impl Catalog {
         read_keys(session, &mut relations)?;
         let foreign_keys = read_foreign_keys(session)?;
         let mut sequences = read_sequences(session)?;
-        let kept: BTreeSet<Oid> = relations.iter().map(|relation| relation.oid).collect();
+        // A sequence goes with the table that owns it: without the one the other is of no use there.
+        let kept: BTreeSet<Oid> = relations
+            .iter()
+            .flat_map(|relation| {
+                let partitions = relation.partitions.iter().map(|partition| partition.oid);
+                partitions.chain([relation.oid])
+            })
+            .collect();
         sequences.retain(|sequence| match sequence.owner {
-            Some(owner) if !selection.takes_all() => {
-                kept.contains(&owner) || selection.takes_schema(&sequence.name.schema)
-            }
-            Some(_) => true,
+            Some(owner) => selection.takes_all() || kept.contains(&owner),
             None => selection.takes_schema(&sequence.name.schema),
         });
         Ok(Catalog {

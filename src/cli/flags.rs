@@ -114,7 +114,7 @@ pub(super) const FLAGS: &[Flag] = &[
     Flag::new("no-privileges", LOADING, "leave out the privileges (GRANT)").short('x'),
     Flag::new(
         "truncate",
-        &[Copy, Run],
+        &[Check, Copy, Run],
         "empty destination tables that hold rows already",
     ),
     Flag::new("jobs", MOVING, "connections at work in parallel; 1 to 64")

@@ -266,7 +266,11 @@ fn network_mend(kind: io::ErrorKind, is_socket: bool) -> Option<String> {
             "the socket's permissions do not admit this user".to_string()
         }
         io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable => silent_host(),
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
+        io::ErrorKind::UnexpectedEof
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::InvalidData
+        | io::ErrorKind::InvalidInput => {
             "is it a PostgreSQL server that listens there?".to_string()
         }
         _ => return None,

@@ -155,12 +155,18 @@ fn what_is_no_postgresql_server_is_told_apart() {
     refused(
         init(chatty_port, "&sslmode=disable"),
         1,
-        &["could not connect to the destination"],
+        &[
+            "could not connect to the destination",
+            "is it a PostgreSQL server",
+        ],
     );
     refused(
         init(chatty_port, ""),
         1,
-        &["could not connect to the destination"],
+        &[
+            "could not connect to the destination",
+            "is it a PostgreSQL server",
+        ],
     );
 }
 

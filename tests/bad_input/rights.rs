@@ -46,8 +46,8 @@ fn a_role_that_may_not_create_triggers_is_told_which_tables() {
         as_mover(&pair, &["init"], true, false),
         1,
         &[
-            "table \"public\".\"account\" on the source belongs to role postgres",
-            "GRANT postgres TO mover",
+            "table \"public\".\"account\" on the source belongs to role \"postgres\"",
+            "GRANT \"postgres\" TO mover",
         ],
     );
     untouched.check();
@@ -112,6 +112,12 @@ fn a_role_that_may_not_write_a_table_on_the_destination_is_told_which() {
 #[test]
 fn settings_of_a_role_do_not_get_in_the_way() {
     let pair = pair();
+    // So that loading the table takes longer than the role has.
+    pair.on_destination(
+        "CREATE FUNCTION public.slow(text) RETURNS boolean LANGUAGE plpgsql AS
+             $$ BEGIN PERFORM pg_sleep(0.03); RETURN true; END $$;
+         ALTER TABLE public.entry ADD CHECK (public.slow(note))",
+    );
     pair.on_both(
         "CREATE ROLE mover SUPERUSER LOGIN;
          ALTER ROLE mover SET default_transaction_read_only = on;
@@ -125,12 +131,6 @@ fn settings_of_a_role_do_not_get_in_the_way() {
          ALTER ROLE mover SET client_min_messages = debug1;
          ALTER DATABASE app SET default_transaction_read_only = on;
          ALTER DATABASE app SET row_security = off;",
-    );
-    // So that loading the table takes longer than the role has.
-    pair.on_destination(
-        "CREATE FUNCTION public.slow(text) RETURNS boolean LANGUAGE plpgsql AS
-             $$ BEGIN PERFORM pg_sleep(0.03); RETURN true; END $$;
-         ALTER TABLE public.entry ADD CHECK (public.slow(note))",
     );
     for args in [
         &["init", "-q"][..],

@@ -64,7 +64,7 @@ CREATE TABLE types.made (
     id int PRIMARY KEY, touched int NOT NULL DEFAULT 0,
     color types.color, colors types.color[], range types.colors, ranges types.colors[], floats types.float_range,
     point types.point3, points types.point3[], nested types.nested, positive types.positive, short types.short,
-    some types.some_positive, sunny types.sunny, ints int[], cube int[][][], shifted text[], times timestamptz[], json jsonb[],
+    few types.some_positive, sunny types.sunny, ints int[], cube int[][][], shifted text[], times timestamptz[], docs jsonb[],
     bytes bytea[], ranges_of_dates daterange[], row_of_a_table types.scalar, catalog pg_catalog.regclass[]
 );
 INSERT INTO types.made VALUES
