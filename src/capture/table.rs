@@ -173,11 +173,21 @@ fn row_id(record: &str, key: &Key) -> String {
     let texts: Vec<String> = key
         .columns
         .iter()
-        .map(|column| format!("{record}.{}::pg_catalog.text", ident(&column.name)))
+        .map(|column| key_text(&format!("{record}.{}", ident(&column.name)), column))
         .collect();
     match texts.as_slice() {
         [one] => one.clone(),
         several => format!("(ARRAY[{}])::pg_catalog.text", several.join(", ")),
+    }
+}
+
+/// The text of a key column. A type's owner may define its cast to text, which would run here with the
+/// rights of the trigger function's owner; so only built-in types, whose names need no schema, are
+/// cast, and the others printed by their output functions, which only superusers can write.
+fn key_text(value: &str, column: &KeyColumn) -> String {
+    match column.type_name.contains('.') {
+        false => format!("{value}::pg_catalog.text"),
+        true => format!("pg_catalog.format('%s', {value})"),
     }
 }
 

@@ -11,6 +11,8 @@
 
 use std::time::{Duration, Instant};
 
+use postgres::error::SqlState;
+
 use crate::cycle::{Applied, Confirmation, Cycles, Extent, Limits};
 use crate::error::{Error, Result};
 use crate::lock::{self, Blocker};
@@ -101,6 +103,11 @@ pub fn attempt(
     };
     let second = started.elapsed();
     if let Err(error) = cycles.reader.finish("flip the pointer", FLIP) {
+        if error.is(&SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT) {
+            return Err(error.mend(
+                "the destination took longer than --lock-timeout, so the source let its writers go on; run it again",
+            ));
+        }
         return if error.connection_lost {
             Ok(Attempt::Unknown(error))
         } else {
