@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::support::pair::Pair;
+use crate::support::pair::{DATABASE, Pair};
+use crate::support::proxy::{Action, Proxy};
 use crate::support::{compare, wait_for};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -41,7 +42,7 @@ fn work(pair: &Pair, worker: i32, stop: &AtomicBool) {
             high = from.max(to),
         );
         client.batch_execute(&sql).unwrap();
-        if worker == 1 && number % 5 == 0 {
+        if worker == 1 && number % 50 == 1 {
             let reload = "BEGIN; TRUNCATE reloaded; INSERT INTO reloaded SELECT generate_series(1, 10); COMMIT";
             client.batch_execute(reload).unwrap();
         }
@@ -123,19 +124,23 @@ const BETWEEN: &[(&str, i32, &str)] = &[
     (
         "ALTER TABLE t ALTER v TYPE varchar(99) USING v || 'x'",
         1,
-        "table \"public\".\"t\"",
+        "of table public.t have changed",
     ),
     (
         "ALTER TABLE p DETACH PARTITION p1",
         1,
-        "table \"public\".\"p\"",
+        "of table public.p have changed",
     ),
 ];
+
+const WAITING: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name ~ '^pg_switchover')";
 
 #[test]
 fn a_table_rewritten_between_the_snapshot_and_the_lock_does_not_look_empty() {
     for cycle in ["10000", "1"] {
-        let pair = Pair::new(15, 18);
+        let mut pair = Pair::new(15, 18);
+        let proxy = Proxy::start(&pair.source);
+        pair.source_uri = proxy.uri(DATABASE);
         pair.on_both(
             "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'v' FROM generate_series(1, 20) i;
              CREATE TABLE p (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
@@ -148,10 +153,14 @@ fn a_table_rewritten_between_the_snapshot_and_the_lock_does_not_look_empty() {
             pair.on_source("UPDATE t SET v = v || 'x' WHERE id % 2 = 0; UPDATE p SET v = v || 'x' WHERE id % 2 = 0");
             let before = pair.on_source("SELECT count(*) FROM t UNION ALL SELECT count(*) FROM p");
             let mut writer = pair.source_client();
-            writer.batch_execute(&format!("BEGIN; {change}")).unwrap();
+            let hits = proxy.hits();
+            proxy.at("switchover.read_changes(", Action::HoldBefore);
             let sync = pair.spawn(&["sync", "--max-pending", cycle, "--lock-timeout", "30000"]);
+            wait_for("the cycle to begin", LIMIT, || proxy.hits() > hits);
+            writer.batch_execute(&format!("BEGIN; {change}")).unwrap();
+            proxy.release();
             wait_for("the reader to wait for the table", LIMIT, || {
-                pair.on_source("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'read_changes'") == "1"
+                pair.on_source(WAITING) == "t"
             });
             writer.batch_execute("COMMIT").unwrap();
             sync.wait(LIMIT).expect(*status).expect_stderr(complaint);
@@ -168,5 +177,37 @@ fn a_table_rewritten_between_the_snapshot_and_the_lock_does_not_look_empty() {
             pair.run(&["copy", "--truncate"]).expect(0);
             compare::assert_equal(&pair);
         }
+    }
+}
+
+/// A lock that outlived the reading would let the application's TRUNCATE wait for the cycle, and the cycle's
+/// other sessions for the TRUNCATE: no server could see that deadlock.
+#[test]
+fn an_application_truncates_a_table_in_the_middle_of_a_cycle() {
+    let mut pair = Pair::new(15, 18);
+    let proxy = Proxy::start(&pair.source);
+    pair.source_uri = proxy.uri(DATABASE);
+    pair.on_both(
+        "CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY, v text)",
+    );
+    pair.on_source("INSERT INTO a SELECT generate_series(1, 9); INSERT INTO b SELECT * FROM a");
+    pair.run(&["init"]).expect(0);
+    pair.run(&["copy"]).expect(0);
+    // All as literals; too many entries; too many rows, which shows only after table a has been read.
+    for limit in ["10000", "1", "13"] {
+        pair.on_source("UPDATE a SET v = 'x'; UPDATE b SET v = 'x'");
+        let hits = proxy.hits();
+        proxy.at("switchover.read_changes(", Action::HoldReply);
+        let sync = pair.spawn(&["sync", "--max-pending", limit]);
+        wait_for("the snapshot", LIMIT, || proxy.hits() > hits);
+        for table in ["a", "b"] {
+            pair.on_source(&format!(
+                "SET lock_timeout = '20s'; BEGIN; TRUNCATE {table}; INSERT INTO {table} SELECT generate_series(1, 8); COMMIT"
+            ));
+        }
+        proxy.release();
+        sync.wait(LIMIT).expect(0);
+        pair.run(&["sync"]).expect(0);
+        compare::assert_equal(&pair);
     }
 }

@@ -82,8 +82,14 @@ LANGUAGE sql STABLE AS $$
                pg_catalog.concat_ws(' ', a.attname, a.attnum, a.atttypid, a.atttypmod, a.attgenerated),
                ', ' ORDER BY a.attname),
            CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'p' THEN
-               (SELECT pg_catalog.concat('; ', pg_catalog.string_agg(p.relid::oid::text, ' ' ORDER BY p.relid::oid))
-                  FROM pg_catalog.pg_partition_tree(relation) p) END)
+               -- pg_partition_tree() would lock them.
+               (WITH RECURSIVE member (oid) AS (
+                    SELECT relation
+                    UNION ALL
+                    SELECT i.inhrelid FROM member m
+                      JOIN pg_catalog.pg_inherits i ON i.inhparent OPERATOR(pg_catalog.=) m.oid)
+                SELECT pg_catalog.concat('; ', pg_catalog.string_agg(m.oid::text, ' ' ORDER BY m.oid)) FROM member m)
+           END)
       FROM pg_catalog.pg_class c
       LEFT JOIN pg_catalog.pg_attribute a
         ON a.attrelid OPERATOR(pg_catalog.=) c.oid
@@ -230,43 +236,40 @@ BEGIN
         too_much := too_much OR changed.entries > max_rows;
     END LOOP;
 
-    IF NOT too_much THEN
-        FOR changed IN
-            SELECT l.table_id, pg_catalog.bool_or(l.row_id IS NULL) AS whole
-              FROM switchover.change_log l GROUP BY l.table_id ORDER BY l.table_id
-        LOOP
-            FOR found IN EXECUTE pg_catalog.format('SELECT r.key, r.contents FROM switchover.%I($1, $2) r',
-                                                   'read_' || changed.table_id)
-                            USING changed.whole, rows_left + 1
+    -- The tables are read in a subtransaction that is always rolled back, which gives their locks back;
+    -- what it has returned stays. A lock that we kept until the end of the cycle would let a TRUNCATE or
+    -- ALTER of the application wait for as long, every writer behind it, and the sessions that fetch a
+    -- large cycle as well, for us to go on: a deadlock that no server can see.
+    BEGIN
+        IF NOT too_much THEN
+            FOR changed IN
+                SELECT l.table_id, pg_catalog.bool_or(l.row_id IS NULL) AS whole
+                  FROM switchover.change_log l GROUP BY l.table_id ORDER BY l.table_id
             LOOP
-                rows_left := rows_left - 1;
-                bytes_left := bytes_left - pg_catalog.octet_length(pg_catalog.concat(found.key, found.contents));
-                too_much := rows_left < 0 OR bytes_left < 0;
+                FOR found IN EXECUTE pg_catalog.format('SELECT r.key, r.contents FROM switchover.%I($1, $2) r',
+                                                       'read_' || changed.table_id)
+                                USING changed.whole, rows_left + 1
+                LOOP
+                    rows_left := rows_left - 1;
+                    bytes_left := bytes_left - pg_catalog.octet_length(pg_catalog.concat(found.key, found.contents));
+                    too_much := rows_left < 0 OR bytes_left < 0;
+                    EXIT WHEN too_much;
+                    kind := 'row'; id := changed.table_id; first := found.key; second := found.contents;
+                    RETURN NEXT;
+                END LOOP;
                 EXIT WHEN too_much;
-                kind := 'row'; id := changed.table_id; first := found.key; second := found.contents;
-                RETURN NEXT;
-            END LOOP;
-            EXIT WHEN too_much;
-        END LOOP;
-    END IF;
-    IF too_much THEN
-        IF may_export THEN
-            -- Other sessions will read these tables later: locked now, they cannot be rewritten then.
-            FOR changed IN SELECT DISTINCT l.table_id FROM switchover.change_log l LOOP
-                EXECUTE pg_catalog.format('LOCK TABLE %s IN ACCESS SHARE MODE',
-                                          changed.table_id::pg_catalog.regclass);
+                PERFORM switchover.refuse_rewritten(changed.table_id);
             END LOOP;
         END IF;
+        RAISE EXCEPTION USING ERRCODE = 'SW001';
+    EXCEPTION WHEN SQLSTATE 'SW001' THEN
+        NULL;
+    END;
+    IF too_much THEN
         kind := 'export'; id := NULL; second := NULL;
         first := CASE WHEN may_export THEN pg_catalog.pg_export_snapshot() END;
         RETURN NEXT;
     END IF;
-
-    -- The tables are locked by now. One that was truncated or rewritten between the snapshot and the lock
-    -- looks empty to the snapshot, and its rows would be deleted on the destination.
-    FOR changed IN SELECT DISTINCT l.table_id FROM switchover.change_log l LOOP
-        PERFORM switchover.refuse_rewritten(changed.table_id);
-    END LOOP;
 
     RETURN QUERY SELECT 'sequence'::text, s.id, s.last_value::text, s.is_called::text
                    FROM switchover.read_sequences() s;
@@ -293,19 +296,38 @@ END
 $$;
 
 -- Fails (SQLSTATE 40001: try again) if a table was rewritten since the snapshot was taken: its file
--- then, through the snapshot, is not its file now.
+-- then, through the snapshot, is not its file now, and looks empty to the snapshot, so that all rows would
+-- be deleted on the destination. Or if one of its partitions has gone since: its rows would be missing.
+-- Called with the table locked; catalog functions show what is now, queries what the snapshot sees.
 CREATE OR REPLACE FUNCTION switchover.refuse_rewritten(relation oid) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-    IF EXISTS (SELECT FROM pg_catalog.pg_class c
+    IF EXISTS (WITH RECURSIVE member (oid) AS (
+                   SELECT relation
+                   UNION ALL
+                   SELECT i.inhrelid FROM member m JOIN pg_catalog.pg_inherits i ON i.inhparent = m.oid
+                    WHERE (SELECT c.relkind FROM pg_catalog.pg_class c WHERE c.oid = relation) = 'p')
+               SELECT FROM member m JOIN pg_catalog.pg_class c ON c.oid = m.oid
                 WHERE c.relkind = 'r'
-                  AND (c.oid = relation
-                       OR c.oid IN (SELECT p.relid FROM pg_catalog.pg_partition_tree(relation) p))
-                  AND c.relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(c.oid))
+                  AND (c.relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(c.oid)
+                       OR m.oid <> relation
+                      AND relation NOT IN (SELECT a.relid FROM pg_catalog.pg_partition_ancestors(m.oid) a)))
     THEN
         RAISE EXCEPTION 'table % was rewritten or truncated a moment ago', relation::regclass
             USING ERRCODE = '40001';
     END IF;
+END
+$$;
+
+-- For a session that reads a table in a snapshot of another one: locks it, and fails as
+-- refuse_rewritten() does.
+CREATE OR REPLACE FUNCTION switchover.lock_unchanged(relation oid) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE pg_catalog.format('LOCK TABLE %s %s IN ACCESS SHARE MODE',
+        (SELECT CASE c.relkind WHEN 'p' THEN '' ELSE 'ONLY' END FROM pg_catalog.pg_class c WHERE c.oid = relation),
+        relation::regclass);
+    PERFORM switchover.refuse_rewritten(relation);
 END
 $$;
 

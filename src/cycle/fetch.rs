@@ -5,6 +5,7 @@
 
 use std::io::Read;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -44,6 +45,7 @@ pub struct Stream {
 pub struct Fetchers {
     pool: rayon::ThreadPool,
     sessions: Vec<Mutex<Session>>,
+    lock_timeout: Duration,
 }
 
 impl Fetchers {
@@ -51,7 +53,7 @@ impl Fetchers {
     ///
     /// # Errors
     /// One of them cannot be opened; threads cannot be started.
-    pub fn open(like: &Session, jobs: usize) -> Result<Fetchers> {
+    pub fn open(like: &Session, jobs: usize, lock_timeout: Duration) -> Result<Fetchers> {
         let session = |number| like.another(&format!("fetch {number}")).map(Mutex::new);
         let sessions = (1..=jobs).map(session).collect::<Result<Vec<_>>>()?;
         let pool = rayon::ThreadPoolBuilder::new()
@@ -59,7 +61,11 @@ impl Fetchers {
             .thread_name(|number| format!("fetch {}", number + 1))
             .build()
             .map_err(|error| Error::failed(format!("could not start threads: {error}")))?;
-        Ok(Fetchers { pool, sessions })
+        Ok(Fetchers {
+            pool,
+            sessions,
+            lock_timeout,
+        })
     }
 
     /// Returns handles that end what the fetchers run.
@@ -115,14 +121,18 @@ impl Fetchers {
         let Ok(mut session) = session.lock() else {
             return Err(Error::failed("a fetcher has failed"));
         };
-        session.execute(
-            "join the snapshot of the cycle",
+        // Locked for its own time only: see read_changes().
+        let joined = session.execute(
+            &format!("lock table {}", plan.name),
             &format!(
-                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {};",
-                crate::ident::literal(snapshot)
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {};
+                 SET LOCAL lock_timeout = {}; SELECT switchover.lock_unchanged({});",
+                crate::ident::literal(snapshot),
+                self.lock_timeout.as_millis().max(1) * 10,
+                table.oid
             ),
-        )?;
-        let result = send_table(&mut session, plan, table.whole, pieces);
+        );
+        let result = joined.and_then(|()| send_table(&mut session, plan, table.whole, pieces));
         if !session.is_closed() {
             session.execute("end the transaction", "ROLLBACK")?;
         }

@@ -63,6 +63,7 @@ pub struct Cycles {
     plans: Plans,
     jobs: usize,
     max_pending: u64,
+    lock_timeout: Duration,
 }
 
 /// What [`Cycles::open`] needs to know.
@@ -98,6 +99,7 @@ impl Cycles {
             plans: setup.plans,
             jobs: setup.jobs,
             max_pending: setup.max_pending,
+            lock_timeout: setup.lock_timeout,
         })
     }
 
@@ -201,7 +203,11 @@ impl Cycles {
         confirmation: Confirmation,
     ) -> Result<Applied> {
         if self.fetchers.is_none() {
-            self.fetchers = Some(Fetchers::open(self.reader.session(), self.jobs)?);
+            self.fetchers = Some(Fetchers::open(
+                self.reader.session(),
+                self.jobs,
+                self.lock_timeout,
+            )?);
         }
         let Some(fetchers) = &self.fetchers else {
             return Err(Error::failed("no fetchers"));

@@ -26,10 +26,15 @@ pub const VARIED: &str = include_str!("schema/varied.sql");
 /// when `PG_SWITCHOVER_TEST_ALL` is set (`scripts/test --all`).
 pub fn version_pairs() -> Vec<(u32, u32)> {
     let mut pairs = vec![(15, 18), (15, 15), (16, 18)];
-    if std::env::var_os("PG_SWITCHOVER_TEST_ALL").is_some_and(|value| !value.is_empty()) {
+    if thorough() {
         pairs.extend([(13, 14), (13, 18), (14, 17), (17, 18), (18, 18)]);
     }
     pairs
+}
+
+/// Whether time matters less than finding something: `PG_SWITCHOVER_TEST_ALL` is set.
+pub fn thorough() -> bool {
+    std::env::var_os("PG_SWITCHOVER_TEST_ALL").is_some_and(|value| !value.is_empty())
 }
 
 /// Waits until `done` says so, looking every few milliseconds.
