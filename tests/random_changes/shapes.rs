@@ -38,7 +38,7 @@ pub const SHAPES: &[Shape] = &[
     ("k_char", "CREATE TABLE k_char (k char(4) PRIMARY KEY, v text);", keyed!("repeat(' ', x % 2) || x")),
     ("composite", "CREATE TABLE composite (a int, b text, c timestamptz DEFAULT 'epoch', v text, k int UNIQUE DEFERRABLE INITIALLY DEFERRED, PRIMARY KEY (b, a, c));", &[
         "INSERT INTO {t} VALUES ({a}, '{b}', DEFAULT, '{v}', {v}) ON CONFLICT DO NOTHING",
-        "INSERT INTO {t} SELECT x, '\"{b}\",{', DEFAULT, NULL, x + 10 * {v} FROM generate_series(0, {a}) x ON CONFLICT (a, b, c) DO UPDATE SET v = '{v}'",
+        "INSERT INTO {t} SELECT x, '\"{b}\",{', 'epoch', NULL, x + 10 * {v} FROM generate_series(0, {a}) x ON CONFLICT (a, b, c) DO UPDATE SET v = '{v}'",
         "UPDATE {t} SET a = a + {b} WHERE a = {a}", "UPDATE {t} SET b = NULLIF('{b}', '0') || '\\' WHERE a = {a}",
         "UPDATE {t} SET c = c + interval '{b} hours' WHERE b = '{a}'", "UPDATE {t} SET k = (SELECT max(k) FROM {t}) - k",
         "DELETE FROM {t} WHERE a < {a} AND b <> '{b}'", "UPDATE {t} SET v = '{v}'", "TRUNCATE {t}",
