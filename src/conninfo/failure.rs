@@ -270,9 +270,8 @@ fn network_mend(kind: io::ErrorKind, is_socket: bool) -> Option<String> {
         | io::ErrorKind::BrokenPipe
         | io::ErrorKind::ConnectionReset
         | io::ErrorKind::InvalidData
-        | io::ErrorKind::InvalidInput => {
-            "is it a PostgreSQL server that listens there?".to_string()
-        }
+        | io::ErrorKind::InvalidInput
+        | io::ErrorKind::Other => "is it a PostgreSQL server that listens there?".to_string(),
         _ => return None,
     };
     Some(mend)
