@@ -67,7 +67,11 @@ pub fn attempt(
     terminate: bool,
 ) -> Result<Attempt> {
     let opening = opening(&active_log(cycles)?, timeout);
-    let closing = remaining("idle_in_transaction_session_timeout", timeout);
+    let closing = format!(
+        "{} {}",
+        remaining("statement_timeout", timeout),
+        remaining("idle_in_transaction_session_timeout", timeout)
+    );
     let limits = Limits {
         rows: cycles.max_pending(),
         bytes: MESSAGE_BYTES,
