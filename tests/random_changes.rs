@@ -123,7 +123,7 @@ impl World {
                 }
             }
         }
-        self.sync(steps.len() % 2 == 0);
+        self.sync(steps.len().is_multiple_of(2));
         self.judge()
     }
 
