@@ -42,7 +42,7 @@ fn work(pair: &Pair, worker: i32, stop: &AtomicBool) {
             high = from.max(to),
         );
         client.batch_execute(&sql).unwrap();
-        if worker == 1 && number % 50 == 1 {
+        if worker == 1 && number % 700 == 1 {
             let reload = "BEGIN; TRUNCATE reloaded; INSERT INTO reloaded SELECT generate_series(1, 10); COMMIT";
             client.batch_execute(reload).unwrap();
         }

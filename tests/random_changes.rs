@@ -171,7 +171,7 @@ fn random_changes_reach_the_destination() {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let config = Config {
-        cases: if crate::support::thorough() { 400 } else { 25 },
+        cases: if crate::support::thorough() { 400 } else { 16 },
         max_shrink_iters: 100,
         failure_persistence: None,
         ..Config::default()
@@ -179,7 +179,7 @@ fn random_changes_reach_the_destination() {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let mut runner = TestRunner::new_with_rng(config, rng);
     let world = std::cell::RefCell::new(World::new());
-    let steps = prop::collection::vec(step(), 1..8);
+    let steps = prop::collection::vec(step(), 2..9);
     let result = runner.run(&steps, |steps| world.borrow_mut().play(&steps));
     match result {
         Ok(()) => {}

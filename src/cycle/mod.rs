@@ -29,8 +29,12 @@ use crate::stop::Stop;
 /// Bytes of literals that one message may bring in an ordinary cycle.
 const MESSAGE_BYTES: u64 = 16 << 20;
 
-/// Attempts at a cycle that a rewritten table or a deadlock has spoilt.
-const ATTEMPTS: u32 = 5;
+/// Attempts at a cycle that a rewritten table or a deadlock has spoilt: an application may truncate a
+/// table many times a second.
+const ATTEMPTS: u32 = 10;
+
+/// The unit of the growing pause between them.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// What a cycle did and how long it took.
 #[derive(Debug, Clone, Copy, Default)]
@@ -138,6 +142,7 @@ impl Cycles {
                     if attempt < ATTEMPTS && lock::may_try_again(&error) && !stop.asked() =>
                 {
                     log::debug!("cycle is tried again: {error}");
+                    stop.sleep(PAUSE * attempt);
                     attempt += 1;
                 }
                 other => return other,
