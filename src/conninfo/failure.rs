@@ -208,7 +208,9 @@ fn mend(problem: &Problem, endpoint: &Endpoint, password: Option<&Password>) -> 
                 return server_mend(code, &Error::said(error), password);
             }
             return match io_kind(error) {
-                Some(kind) => network_mend(kind, is_socket),
+                Some(kind) => {
+                    network_mend(kind, is_socket).or_else(|| client_mend(&reason(problem)))
+                }
                 None => client_mend(&reason(problem)),
             };
         }
@@ -279,7 +281,10 @@ fn network_mend(kind: io::ErrorKind, is_socket: bool) -> Option<String> {
 
 /// The mend for what the client library itself found.
 fn client_mend(reason: &str) -> Option<String> {
-    let mend = if reason.contains("password missing") {
+    let mend = if reason.contains("bytes remaining on stream") {
+        // An answer that is no message, and then the end.
+        "is it a PostgreSQL server that listens there?"
+    } else if reason.contains("password missing") {
         "put the password into ~/.pgpass or PGPASSWORD"
     } else if reason.contains("does not support TLS") {
         "turn on ssl there, or use sslmode=prefer"
