@@ -79,7 +79,10 @@ fn every_type_arrives_with_every_value() {
         pair.on_source(TYPES);
         moved(&pair, &["--create-schema"]);
         compare::assert_equal(&pair);
-        compare::assert_same_schema(&pair);
+        // Ranges have multiranges from 14 on, with names.
+        if versions.0 >= 14 {
+            compare::assert_same_schema(&pair);
+        }
         // The same through a cycle: every row is written again.
         pair.on_source("UPDATE types.scalar SET touched = touched + 1; UPDATE types.made SET touched = touched + 1;
                         UPDATE types.keyless SET touched = touched + 1; UPDATE types.key_float SET touched = touched + 1;

@@ -1,4 +1,5 @@
 -- Every built-in type that a column may have, with values at its edges, and types made of them.
+-- ("char" keeps to ASCII: before 15 its text is a bare byte, which no COPY can load again.)
 CREATE SCHEMA types;
 
 CREATE TABLE types.scalar (
@@ -39,7 +40,7 @@ INSERT INTO types.scalar VALUES
  '-infinity', '-infinity', NULL, '0', '0', NULL, 'null', 'null', '$', '10.0.0.1/8', '10.0.0.0/8', NULL, NULL, NULL, B'0',
  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '(1,5]', NULL, NULL, NULL, NULL, NULL, 1, NULL, NULL, NULL, NULL, '16/B374D848', NULL,
  NULL, NULL, NULL, NULL, NULL),
-(4, 0, NULL, 1, 1, 1, 'NaN', 'NaN', '0.00000000000000000001', 0.1, 0.01, 'é', 'é', 'Zoë 日本 🐘', 'Zoë 日本 🐘', 'Zoë', '\xde00', 'infinity', '12:34:56', '12:34:56+05:30',
+(4, 0, NULL, 1, 1, 1, 'NaN', 'NaN', '0.00000000000000000001', 0.1, 0.01, 'é', 'z', 'Zoë 日本 🐘', 'Zoë 日本 🐘', 'Zoë', '\xde00', 'infinity', '12:34:56', '12:34:56+05:30',
  'infinity', 'infinity', NULL, '1 mon -1 day 00:00:00.000001', '00:00:00.5', NULL, '"x"', '"x"', '$.x.type()', NULL, NULL, NULL, NULL, NULL, NULL,
  '(0.1,1e-320)', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
 (5, 0, NULL, NULL, NULL, NULL, '1e-45', '5e-324', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, '1582-10-10', NULL, NULL, '0001-01-01 00:00:00 BC', '1883-11-18 12:03:57+00',

@@ -18,7 +18,10 @@ fn copy_fills_a_schema_that_exists() {
             .expect_stderr("hold rows already");
         silent(pair.run(&["copy", "-q", "--truncate"]));
         compare::assert_equal(&pair);
-        compare::assert_same_schema(&pair);
+        // What initdb grants on schema public changed with 15.
+        if (versions.0 < 15) == (versions.1 < 15) {
+            compare::assert_same_schema(&pair);
+        }
         silent(pair.run(&["verify", "-q"]));
         silent(pair.run(&["switch", "-q"]));
         compare::assert_equal(&pair);
