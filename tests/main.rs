@@ -15,6 +15,7 @@ mod harness;
 mod kill_anything;
 mod no_write_after_the_flip;
 mod nothing_is_forgotten_early;
+mod nothing_is_missed;
 mod one_by_one;
 mod random_changes;
 mod the_pointer_flips_last;

@@ -257,3 +257,44 @@ fn logs_that_take_turns_under_writers_lose_nothing() {
     );
     assert!(bytes.parse::<u64>().unwrap() < 6 * (6 << 20), "{bytes}");
 }
+
+/// The log that a writer has begun to write is left by the others, drained, and about to be truncated when
+/// that writer commits.
+#[test]
+fn an_entry_that_comes_late_into_a_log_that_was_left_is_not_truncated_with_it() {
+    let mut pair = Pair::new(15, 18);
+    let proxy = Proxy::start(&pair.source);
+    pair.source_uri = proxy.uri(DATABASE);
+    pair.on_both("CREATE TABLE long (k text PRIMARY KEY, n int NOT NULL); CREATE TABLE late (id int PRIMARY KEY)");
+    pair.on_source(
+        "INSERT INTO long SELECT repeat(md5(i::text), 30), 0 FROM generate_series(1, 3000) i",
+    );
+    pair.run(&["init"]).expect(0);
+    pair.run(&["copy"]).expect(0);
+    let left = |log: u32| {
+        let size = format!("SELECT pg_relation_size('switchover.change_log_{log}')");
+        pair.on_source(&size)
+    };
+    let turned = || pair.on_source("SELECT is_called FROM switchover.turn");
+    for log in [1, 2] {
+        let mut late = pair.source_client();
+        late.batch_execute(&format!("BEGIN; INSERT INTO late VALUES ({log})"))
+            .unwrap();
+        pair.on_source("UPDATE long SET n = n + 1; UPDATE long SET n = n + 1");
+        let before = turned();
+        pair.run(&["sync"]).expect(0);
+        assert_ne!(turned(), before, "the logs did not take turns");
+        pair.on_source("UPDATE long SET n = n + 1 WHERE k < '1'");
+        let hits = proxy.hits();
+        proxy.at(FORGET, Action::HoldBefore);
+        let sync = pair.spawn(&["sync"]);
+        wait_for("the deletion", LIMIT, || proxy.hits() > hits);
+        late.batch_execute("COMMIT").unwrap();
+        proxy.release();
+        sync.wait(LIMIT).expect(0);
+        assert_eq!(entries(&pair), 1);
+        pair.run(&["sync"]).expect(0);
+        compare::assert_equal(&pair);
+        assert_eq!(left(log), "0", "the log that was left is not truncated");
+    }
+}
