@@ -118,7 +118,7 @@ impl World {
             .collect();
         begin(&mut self.writer, &rows)?;
         end(&mut self.writer, true);
-        self.sync(steps.len() % 3 == 0);
+        self.sync(steps.len().is_multiple_of(3));
         for step in steps {
             match step {
                 Step::Transaction { changes, commits } => {
