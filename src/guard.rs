@@ -2,6 +2,8 @@
 //! that later deletes log entries and flips the pointer. When that session is gone, so is the lock,
 //! and so is everything this process could have done to the source.
 
+use std::time::{Duration, Instant};
+
 use crate::error::{Class, Error, Result};
 use crate::session::Session;
 
@@ -9,17 +11,28 @@ use crate::session::Session;
 /// belong to one database.
 pub const ADVISORY_LOCK: i64 = 0x7067_5f73_7774_6368;
 
+/// A command that has just ended may still have the lock: its server process goes a moment after it.
+/// That long is waited, so that a shell script may run one command after the other.
+const GRACE: Duration = Duration::from_millis(1500);
+/// Pause between two attempts.
+const PAUSE: Duration = Duration::from_millis(25);
+
 /// Takes the lock for the life of the session.
 ///
 /// # Errors
 /// Class [`Class::AnotherAtWork`], naming who holds it.
 pub fn take(session: &mut Session) -> Result<()> {
     let sql = "SELECT pg_catalog.pg_try_advisory_lock($1)";
-    let taken: bool = session
-        .query_one("take the advisory lock", sql, &[&ADVISORY_LOCK])?
-        .get(0);
-    if taken {
-        return Ok(());
+    let started = Instant::now();
+    loop {
+        let row = session.query_one("take the advisory lock", sql, &[&ADVISORY_LOCK])?;
+        if row.get(0) {
+            return Ok(());
+        }
+        if started.elapsed() >= GRACE {
+            break;
+        }
+        std::thread::sleep(PAUSE);
     }
     let holder = holder(session)?.unwrap_or_else(|| "one that has just ended".to_string());
     Err(Error::new(
