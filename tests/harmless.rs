@@ -10,6 +10,7 @@ use postgres::Client;
 use crate::support::cluster::Cluster;
 use crate::support::pair::{DATABASE, Pair};
 use crate::support::program::Outcome;
+use crate::support::proxy::{Action, Proxy};
 use crate::support::stage::{LIMIT, Stage, expect_source_in_charge};
 use crate::support::{VARIED, compare, servers, wait_for};
 
@@ -432,4 +433,34 @@ fn a_run_that_gives_up_waiting_says_so_in_bounded_time() {
     let outcome = impatient(&stage.pair, &["run", "--unverified", "--interval=0.05"]);
     let outcome = expect_source_in_charge(outcome, 4);
     assert!(outcome.elapsed < Duration::from_secs(60));
+}
+
+#[test]
+fn a_truncate_waits_for_no_comparison_and_is_no_difference() {
+    let mut pair = Pair::new(15, 18);
+    pair.on_both(TABLES);
+    pair.on_source(ROWS);
+    pair.run(&["init"]).expect(0);
+    pair.run(&["copy"]).expect(0);
+    let wire = Proxy::start(&pair.destination);
+    pair.destination_uri = wire.uri(DATABASE);
+    // The destination's scans stand still, so the comparison does not end; the source's are through.
+    wire.at("record_send", Action::HoldBefore);
+    let running = pair.spawn(&["verify"]);
+    wire.wait_until_hit(LIMIT);
+    let scanned = "SELECT count(*) > 0 FROM pg_stat_activity
+                    WHERE application_name = 'pg_switchover: verify' AND state = 'idle in transaction'";
+    wait_for("the source to be scanned", LIMIT, || {
+        pair.on_source(scanned) == "t"
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    // The bound is against a hang only: the comparison cannot end before this does.
+    pair.on_source("SET statement_timeout = '20s'; TRUNCATE a, b");
+    wire.release();
+    let outcome = running.wait(LIMIT);
+    assert!(
+        matches!(outcome.code(), Some(0 | 1)),
+        "{}",
+        outcome.report()
+    );
 }

@@ -7,9 +7,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use postgres::error::SqlState;
 use rayon::{Scope, ThreadPool, ThreadPoolBuilder};
 
 use super::{Snapshot, sql};
+use crate::catalog::Relation;
 use crate::conninfo::Conninfo;
 use crate::error::{Error, Result, Side};
 use crate::session::{Canceller, Session};
@@ -94,9 +96,36 @@ impl<'a> Crew<'a> {
         Ok(session)
     }
 
-    /// Returns a session whose work has succeeded; one that failed is dropped instead.
-    pub fn give_back(&self, side: Side, session: Session) {
-        lock(&self.origin(side).idle).push(session);
+    /// Takes a session for reading a table. On the source the table is locked, and proved to be still
+    /// the one that the snapshot saw: after a TRUNCATE or a rewrite it would look empty.
+    ///
+    /// # Errors
+    /// It was truncated or rewritten; somebody holds it for too long; as [`Crew::session`].
+    pub fn session_for(&self, side: Side, table: &Relation) -> Result<Session> {
+        let mut session = self.session(side)?;
+        if side == Side::Source {
+            let what = format!("compare table {}", table.name);
+            let sql = format!("SELECT switchover.lock_unchanged({})", table.oid);
+            session.execute(&what, &sql).map_err(|error| {
+                match error.is(&SqlState::T_R_SERIALIZATION_FAILURE) {
+                    true => error.mend("run verify again"),
+                    false => error,
+                }
+            })?;
+        }
+        Ok(session)
+    }
+
+    /// Returns a session whose work has succeeded; one that failed is dropped instead. It gives its
+    /// locks on tables back, which a TRUNCATE or ALTER of the application would otherwise wait for
+    /// until the comparison ends, and every writer behind it.
+    pub fn give_back(&self, side: Side, mut session: Session) {
+        let origin = self.origin(side);
+        let again = format!("ROLLBACK; {}", sql::join(&origin.snapshot));
+        match session.execute("join the snapshot again", &again) {
+            Ok(()) => lock(&origin.idle).push(session),
+            Err(error) => log::debug!("{error}"),
+        }
     }
 
     /// Works off lists of tasks, `jobs` threads on each list at the same time, and hands every result

@@ -91,8 +91,8 @@ fn choose(table: usize, buckets: u64, differing: &Buckets) -> Task {
 
 fn look(scan: &Scan<'_>, task: &Task) -> Result<Difference> {
     let pair = &scan.pairs[task.table];
-    let mut source = scan.crew.session(Side::Source)?;
-    let mut destination = scan.crew.session(Side::Destination)?;
+    let mut source = scan.crew.session_for(Side::Source, pair.source)?;
+    let mut destination = scan.crew.session_for(Side::Destination, pair.source)?;
     let mut found = Found::new(SHOWN_PER_TABLE);
     {
         let ours = stream(&mut source, scan, task)?;

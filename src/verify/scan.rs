@@ -170,7 +170,7 @@ impl Scan<'_> {
     fn add_up(&self, piece: &Piece) -> Result<Added> {
         let side: Side = SIDES[piece.side];
         let pair = &self.pairs[piece.table];
-        let mut session = self.crew.session(side)?;
+        let mut session = self.crew.session_for(side, pair.source)?;
         let rows = session.simple(
             &format!("compare table {}", pair.source.name),
             &sql::scan(self.hash, pair, &piece.pages, piece.buckets),

@@ -24,8 +24,10 @@ pub fn join(snapshot: &str) -> String {
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
          SET TRANSACTION SNAPSHOT {};
          SET LOCAL max_parallel_workers_per_gather = 0;
-         SET LOCAL enable_sort = off;",
-        crate::ident::literal(snapshot)
+         SET LOCAL enable_sort = off;
+         {}",
+        crate::ident::literal(snapshot),
+        crate::destination::LOCK_TIMEOUT
     )
 }
 
