@@ -47,8 +47,13 @@ fn line(record: &Record<'_>) -> String {
 
 /// Writes an error to standard error, whatever the log filters say.
 pub fn error(error: &Error) {
+    line_to_stderr(&format!("error: {error}"));
+}
+
+/// Writes a line to standard error, whatever the log filters say.
+pub fn line_to_stderr(text: &str) {
     // Where standard error is closed, the exit status has to do.
-    let _ = writeln!(io::stderr(), "{NAME}: error: {error}");
+    let _ = writeln!(io::stderr(), "{NAME}: {text}");
 }
 
 /// Writes a result to standard output.

@@ -71,7 +71,7 @@ fn say_who_is_in_charge(options: &Options, error: &Error) {
                 .to_string(),
         },
     };
-    eprintln!("pg_switchover: {line}");
+    crate::report::line_to_stderr(&line);
 }
 
 fn in_charge(options: &Options) -> Result<bool> {
