@@ -4,6 +4,7 @@
 
 mod support;
 
+mod any_schema;
 mod bad_input;
 mod bounded_memory;
 mod check;

@@ -1,0 +1,1 @@
+//! Columns: generated, identity, dropped, in another order, a thousand of them.

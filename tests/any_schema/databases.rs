@@ -1,0 +1,1 @@
+//! Real databases: film rental, music shop, and three hundred tables made from a seed.

@@ -1,0 +1,1 @@
+//! Keys of every type, keys that move, and tables without any.

@@ -1,0 +1,1 @@
+//! Names that need quoting, in every place where a name can stand.

@@ -1,0 +1,1 @@
+//! Roles: superusers, owners, owners with a grant, and what managed services leave of them.

@@ -1,0 +1,1 @@
+//! Values of every type, at their edges and at their largest.

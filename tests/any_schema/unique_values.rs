@@ -1,0 +1,1 @@
+//! Unique values that move from row to row between two cycles.
