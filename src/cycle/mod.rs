@@ -117,9 +117,9 @@ impl Cycles {
         (self.reader.session(), self.applier.session())
     }
 
-    /// Goes on with other statements and sequences: the schema has changed, on both sides.
+    /// Goes on with other statements for these tables, and these sequences: the schema has changed.
     pub fn replan(&mut self, plans: Plans, sequences: BTreeMap<Oid, QualifiedName>) {
-        self.plans = plans;
+        self.plans.extend(plans);
         self.reader.carry_sequences(sequences);
     }
 

@@ -252,21 +252,49 @@ pub fn refuse_differences(source: &Catalog, destination: &Catalog, keys: bool) -
     Err(Error::failed(format!("{}{more}", what.join(", "))).mend(first.mend.clone()))
 }
 
-/// Looks again between two cycles: follows what can be followed, refuses the rest, and lets the cycles go on
-/// by what has been found. Returns both catalogs if anything was followed.
+/// What a look between two cycles has found.
+pub struct Look {
+    /// The captured relations on both sides, if anything was followed.
+    pub catalogs: Option<(Catalog, Catalog)>,
+    /// What has drifted and cannot be followed.
+    pub drift: Result<()>,
+}
+
+/// Looks again between two cycles: follows what can be followed, and lets the cycles go on by what has been
+/// found.
 ///
 /// # Errors
-/// Something has drifted; the destination differs; as [`follow`].
-pub fn look_again(cycles: &mut Cycles, setup: Setup<'_>) -> Result<Option<(Catalog, Catalog)>> {
+/// As [`follow`]; the destination differs.
+pub fn look_again(cycles: &mut Cycles, setup: Setup<'_>) -> Result<Look> {
     let (source, destination) = cycles.sessions();
-    let followed = follow(source, destination, setup)?;
-    followed.capture.refuse_drift(&followed.catalog)?;
-    if !followed.anything {
-        return Ok(None);
+    let Followed {
+        mut catalog,
+        capture,
+        anything,
+    } = follow(source, destination, setup)?;
+    let drift = capture.refuse_drift(&catalog);
+    if !anything {
+        return Ok(Look {
+            catalogs: None,
+            drift,
+        });
     }
+    // What is new is in no log, and what has drifted is refused by the cycle that meets it; neither may be
+    // on the destination as it is here.
+    let carried = |relation: &Relation| {
+        capture.tables.get(&relation.oid).is_some_and(|table| {
+            table.same_columns() && table.name == relation.name && table.has_key_of(relation)
+        })
+    };
+    catalog.relations.retain(carried);
+    let listed = |sequence: &catalog::Sequence| capture.sequences.contains_key(&sequence.oid);
+    catalog.sequences.retain(listed);
     let there = Catalog::read(destination, &Selection::default())?;
-    refuse_differences(&followed.catalog, &there, true)?;
-    let plans = plan::plan(&followed.catalog, &there)?;
-    cycles.replan(plans, followed.capture.sequences);
-    Ok(Some((followed.catalog, there)))
+    refuse_differences(&catalog, &there, true)?;
+    let plans = plan::plan(&catalog, &there)?;
+    cycles.replan(plans, capture.sequences);
+    Ok(Look {
+        catalogs: Some((catalog, there)),
+        drift,
+    })
 }

@@ -227,7 +227,9 @@ impl Prepared {
             match self.cycles.run(stop) {
                 Err(error) if follow::is_drift(&error) && !stop.asked() => {
                     log::debug!("{error}; looking what has changed");
-                    if !self.look_again(options, stop)? {
+                    let (followed, drift) = self.look_again(options, stop)?;
+                    if !followed {
+                        drift?;
                         break;
                     }
                 }
@@ -238,23 +240,23 @@ impl Prepared {
     }
 
     /// Looks what has changed on the source since the last look, and follows it. Returns true if anything
-    /// was followed.
+    /// was followed, and what has drifted and cannot be.
     ///
     /// # Errors
     /// As [`follow::look_again`].
-    pub fn look_again(&mut self, options: &Options, stop: &Stop) -> Result<bool> {
+    pub fn look_again(&mut self, options: &Options, stop: &Stop) -> Result<(bool, Result<()>)> {
         let setup = follow::Setup {
             selection: &self.state.selection,
             patience: patience(options),
             stop,
         };
-        let found = follow::look_again(&mut self.cycles, setup)?;
-        let followed = found.is_some();
-        if let Some((source, destination)) = found {
+        let look = follow::look_again(&mut self.cycles, setup)?;
+        let followed = look.catalogs.is_some();
+        if let Some((source, destination)) = look.catalogs {
             self.source_catalog = source;
             self.destination_catalog = destination;
         }
-        Ok(followed)
+        Ok((followed, look.drift))
     }
 
     fn explain(&mut self, error: Error) -> Error {

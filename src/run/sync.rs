@@ -9,7 +9,7 @@ use crate::cycle::Report;
 use crate::error::Result;
 use crate::stop::Stop;
 
-/// Between two looks at the schema passes a hundred times as long as a look takes, within these.
+/// Between two looks at the schema passes twenty times as long as a look takes, within these.
 const LOOK_PAUSE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 
 /// Runs cycles until the destination is up to date, or for ever with `--follow`.
@@ -60,11 +60,11 @@ impl Look {
     fn look(&mut self, options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<()> {
         let started = Instant::now();
         let result = prepared.look_again(options, stop);
-        self.next = Instant::now() + (started.elapsed() * 100).clamp(LOOK_PAUSE[0], LOOK_PAUSE[1]);
-        let said = match result {
+        self.next = Instant::now() + (started.elapsed() * 20).clamp(LOOK_PAUSE[0], LOOK_PAUSE[1]);
+        let said = match result.and_then(|(_, drift)| drift) {
             Err(error) if error.connection_lost || stop.asked() => return Err(error),
             Err(error) => error.to_string(),
-            Ok(_) => String::new(),
+            Ok(()) => String::new(),
         };
         if said != self.said && !said.is_empty() {
             log::warn!("{said}");

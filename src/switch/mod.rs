@@ -65,7 +65,7 @@ pub fn switch(
             patience: setup.patience,
             stop,
         };
-        follow::look_again(cycles, look)?;
+        follow::look_again(cycles, look)?.drift?;
         let report = match close_in(cycles, stop) {
             Err(error) if follow::is_drift(&error) => {
                 last = error.to_string();
