@@ -256,7 +256,7 @@ fn following_goes_on_while_partitions_come_and_go_and_says_what_is_missing() {
     assert!(error.contains(statement), "{error}");
     pair.on_destination(statement);
     pair.run(&["sync"]).expect(0);
-    super::super::judge(&pair);
+    compare::assert_equal(&pair);
 }
 
 /// The destination has one table where the source has partitions.
