@@ -2,7 +2,10 @@
 
 use super::{LIMIT, Writer, moved, versions};
 use crate::support::compare;
-use crate::support::pair::Pair;
+use crate::support::pair::{DATABASE, Pair};
+use crate::support::proxy::{Action, Proxy};
+use crate::support::stage::SOURCE_IN_CHARGE;
+use crate::support::wait_for;
 
 /// Range, list, without a key, two levels with a default, and hash.
 const SCHEMA: &str = "
@@ -245,7 +248,7 @@ fn following_goes_on_while_partitions_come_and_go_and_says_what_is_missing() {
         LIMIT,
     );
     let brought = || pair.on_destination("SELECT v FROM r WHERE id = 130") == "still";
-    crate::support::wait_for("the cycle", LIMIT, brought);
+    wait_for("the cycle", LIMIT, brought);
     pair.on_source("ALTER TABLE alone DROP w");
     // The destination has no place for it.
     pair.on_source("CREATE TABLE r5 PARTITION OF r FOR VALUES FROM (400) TO (500); INSERT INTO r VALUES (450, 'nowhere')");
@@ -257,6 +260,98 @@ fn following_goes_on_while_partitions_come_and_go_and_says_what_is_missing() {
     pair.on_destination(statement);
     pair.run(&["sync"]).expect(0);
     compare::assert_equal(&pair);
+}
+
+/// What comes between the last look and the lock is in no log: the switch has to look once more.
+#[test]
+fn what_changes_right_before_the_lock_is_noticed_under_it() {
+    let mut pair = Pair::new(15, 18);
+    moved(&pair, SCHEMA, ROWS);
+    let proxy = Proxy::start(&pair.source);
+    pair.source_uri = proxy.uri(DATABASE);
+    pair.on_destination("CREATE TABLE r4 PARTITION OF r FOR VALUES FROM (300) TO (400)");
+    for (ddl, told, afterwards) in [
+        (
+            "CREATE TABLE r4 (id int NOT NULL, v text); INSERT INTO r4 VALUES (300, 'unseen');
+             ALTER TABLE r ATTACH PARTITION r4 FOR VALUES FROM (300) TO (400)",
+            "the partitions of table public.r have changed",
+            "",
+        ),
+        (
+            "ALTER TABLE alone ALTER v TYPE text USING v || 'rewritten'",
+            "table public.alone was rewritten",
+            "",
+        ),
+        (
+            "DROP TABLE k2",
+            "the partitions of table public.k have changed",
+            "",
+        ),
+        (
+            "ALTER TABLE r DETACH PARTITION r1; DELETE FROM r1; ALTER TABLE r ATTACH PARTITION r1 FOR VALUES FROM (0) TO (100)",
+            "the partitions of table public.r have changed",
+            "",
+        ),
+        (
+            "CREATE SEQUENCE fresh",
+            "public.fresh is new",
+            "DROP SEQUENCE fresh",
+        ),
+        (
+            "CREATE TABLE late (id int PRIMARY KEY); INSERT INTO late VALUES (1)",
+            "public.late is new",
+            "DROP TABLE late",
+        ),
+        (
+            "ALTER TABLE alone RENAME TO together",
+            "is now called public.together",
+            "ALTER TABLE together RENAME TO alone",
+        ),
+        (
+            "DROP TABLE other_key",
+            "table public.other_key was dropped",
+            "SELECT",
+        ),
+        (
+            "ALTER TABLE h1 DISABLE TRIGGER USER; DELETE FROM h1",
+            "a capture trigger was disabled",
+            "",
+        ),
+    ] {
+        let hits = proxy.hits();
+        proxy.at("LOCK TABLE switchover.change_log", Action::HoldBefore);
+        let mut switch = pair.spawn(&["switch", "--unverified", "--lock-attempts", "2"]);
+        wait_for("the window", LIMIT, || {
+            proxy.hits() > hits || !switch.is_running()
+        });
+        assert!(switch.is_running(), "{ddl}\n{}", switch.stderr());
+        pair.on_source(ddl);
+        // The attempt after it follows, and comes to the next lock; or refuses.
+        proxy.at("LOCK TABLE switchover.change_log", Action::CutBefore);
+        proxy.release();
+        let outcome = switch.wait(LIMIT).expect(1).expect_stderr(told);
+        assert!(
+            outcome.stderr.contains("attempt 1 of 2"),
+            "{ddl}\n{}",
+            outcome.report()
+        );
+        assert_eq!(
+            outcome.last_line(),
+            SOURCE_IN_CHARGE,
+            "{}",
+            outcome.report()
+        );
+        if !afterwards.is_empty() {
+            pair.on_source(afterwards);
+            if ddl == "DROP TABLE other_key" {
+                pair.on_destination(ddl);
+            }
+            continue;
+        }
+        let rows = "SELECT (SELECT string_agg(v, ' ' ORDER BY id) FROM r), (SELECT string_agg(v, ' ' ORDER BY id) FROM alone),
+                           (SELECT count(*) FROM k)";
+        assert_eq!(pair.on_source(rows), pair.on_destination(rows), "{ddl}");
+    }
 }
 
 /// The destination has one table where the source has partitions.
