@@ -320,7 +320,14 @@ fn what_changes_right_before_the_lock_is_noticed_under_it() {
     ] {
         let hits = proxy.hits();
         proxy.at("LOCK TABLE switchover.change_log", Action::HoldBefore);
-        let mut switch = pair.spawn(&["switch", "--unverified", "--lock-attempts", "1"]);
+        let mut switch = pair.spawn(&[
+            "switch",
+            "--unverified",
+            "--lock-attempts",
+            "1",
+            "--interval",
+            "0.01",
+        ]);
         wait_for("the window", LIMIT, || {
             proxy.hits() > hits || !switch.is_running()
         });
