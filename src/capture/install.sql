@@ -404,7 +404,8 @@ BEGIN
                    SELECT relation
                    UNION ALL
                    SELECT i.inhrelid FROM member m JOIN pg_catalog.pg_inherits i ON i.inhparent = m.oid
-                    WHERE (SELECT c.relkind FROM pg_catalog.pg_class c WHERE c.oid = relation) = 'p')
+                    WHERE NOT COALESCE((pg_catalog.to_jsonb(i) ->> 'inhdetachpending')::boolean, false)
+                      AND (SELECT c.relkind FROM pg_catalog.pg_class c WHERE c.oid = relation) = 'p')
                SELECT FROM member m JOIN pg_catalog.pg_class c ON c.oid = m.oid
                 WHERE c.relkind = 'r'
                   AND (c.relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(c.oid)

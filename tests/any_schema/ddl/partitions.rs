@@ -349,6 +349,61 @@ fn what_changes_right_before_the_lock_is_noticed_under_it() {
     }
 }
 
+/// DETACH ... CONCURRENTLY that was interrupted leaves a partition that is none any more.
+#[test]
+fn a_partition_whose_detachment_is_pending_is_gone() {
+    let pair = Pair::new(15, 18);
+    moved(&pair, SCHEMA, ROWS);
+    let mut reader = pair.source_client();
+    reader
+        .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM r")
+        .unwrap();
+    let mut client = pair.source_client();
+    let cancelled = client.batch_execute("SET statement_timeout = '1s'");
+    assert!(cancelled.is_ok());
+    assert!(
+        client
+            .batch_execute("ALTER TABLE r DETACH PARTITION r2 CONCURRENTLY")
+            .is_err()
+    );
+    reader.batch_execute("COMMIT").unwrap();
+    pair.on_source("UPDATE r SET v = 'seen' WHERE id IN (5, 250)");
+    for sync in [SMALL, LARGE] {
+        pair.run(sync).expect(0);
+        assert_eq!(pair.on_destination("SELECT count(*) FROM r"), "200");
+        pair.on_source(
+            "UPDATE r SET v = 'again' WHERE id IN (6, 251); UPDATE r2 SET v = 'x' WHERE id = 150",
+        );
+    }
+    pair.run(&["sync"]).expect(0);
+    compare::assert_equal_except(&pair, &["public.r2"]);
+    pair.on_source("ALTER TABLE r DETACH PARTITION r2 FINALIZE");
+    pair.run(&["sync"])
+        .expect(1)
+        .expect_stderr("table \"public\".\"r2\" is new");
+    pair.on_both("DROP TABLE r2");
+    pair.run(&["sync"]).expect(0);
+    compare::assert_equal(&pair);
+}
+
+/// A captured table was attached on the source only.
+#[test]
+fn a_partition_that_the_destination_has_as_a_table_is_to_be_attached_there() {
+    let pair = Pair::new(15, 18);
+    moved(&pair, SCHEMA, ROWS);
+    let attach = "ALTER TABLE r ATTACH PARTITION alone FOR VALUES FROM (1000) TO (1100)";
+    pair.on_source("DELETE FROM alone WHERE id = 1001; UPDATE alone SET v = 'x' WHERE id = 1002");
+    pair.on_source(attach);
+    let told = "ALTER TABLE \"public\".\"r\" ATTACH PARTITION \"public\".\"alone\" FOR VALUES FROM (1000) TO (1100)";
+    for sync in [SMALL, LARGE] {
+        let refused = pair.run(sync).expect(1);
+        assert!(refused.last_line().contains(told), "{}", refused.report());
+    }
+    pair.on_destination(told);
+    pair.run(SMALL).expect(0);
+    compare::assert_equal(&pair);
+}
+
 /// The destination has one table where the source has partitions.
 #[test]
 fn a_partition_that_went_costs_no_more_than_its_own_rows() {
