@@ -262,8 +262,13 @@ BEGIN
             END LOOP;
         END IF;
         RAISE EXCEPTION USING ERRCODE = 'SW001';
-    EXCEPTION WHEN SQLSTATE 'SW001' THEN
-        NULL;
+    EXCEPTION
+        WHEN SQLSTATE 'SW001' THEN
+            NULL;
+        WHEN program_limit_exceeded OR out_of_memory OR internal_error THEN
+            -- A row may be too large for a literal (1 GB, or the server's memory). COPY has more room, and
+            -- whatever else it was, it meets it again, and says which table it was.
+            too_much := true;
     END;
     IF too_much THEN
         kind := 'export'; id := NULL; second := NULL;

@@ -1,12 +1,13 @@
 //! What differs between the relations of the source and those of the destination, each by name.
 
+use super::compare_types::compare_types;
 use super::{Catalog, Column, Relation};
 use crate::ident::{QualifiedName, ident, ident_list};
 
 /// Something that the destination lacks or has otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// The relation or sequence.
+    /// The relation, sequence or type.
     pub name: QualifiedName,
     /// What is different, ready to be shown.
     pub what: String,
@@ -14,10 +15,10 @@ pub struct Difference {
     pub mend: String,
 }
 
-/// Compares what rows need to arrive: tables, columns, the key that finds a row, sequences. With
+/// Compares what rows need to arrive: types, tables, columns, the key that finds a row, sequences. With
 /// `keys` false, keys are left out: they come after the data when the schema is created by `copy`.
 pub fn compare(source: &Catalog, destination: &Catalog, keys: bool) -> Vec<Difference> {
-    let mut differences = Vec::new();
+    let mut differences = compare_types(source, destination);
     for relation in &source.relations {
         let Some(other) = destination.relation(&relation.name) else {
             differences.push(missing("table", &relation.name));
@@ -76,7 +77,7 @@ fn compare_columns(relation: &Relation, other: &Relation, differences: &mut Vec<
                 format!("column {quoted} of table {name} is missing on the destination"),
                 format!(
                     "ALTER TABLE {name} ADD COLUMN {quoted} {} there",
-                    column.type_name
+                    column.type_name.sql
                 ),
             );
             continue;
@@ -85,11 +86,11 @@ fn compare_columns(relation: &Relation, other: &Relation, differences: &mut Vec<
             differ(
                 format!(
                     "column {quoted} of table {name} is of type {} on the source and {} on the destination",
-                    column.type_name, there.type_name
+                    column.type_name.sql, there.type_name.sql
                 ),
                 format!(
                     "ALTER TABLE {name} ALTER COLUMN {quoted} TYPE {} there",
-                    column.type_name
+                    column.type_name.sql
                 ),
             );
         }

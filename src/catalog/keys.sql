@@ -6,7 +6,11 @@ SELECT i.indrelid,
        ic.relname::text AS index_name,
        i.indisprimary,
        a.attname::text,
-       pg_catalog.format('OPERATOR(%I.%s)', opn.nspname, op.oprname) AS equals
+       pg_catalog.format('OPERATOR(%I.%s)', opn.nspname, op.oprname) AS equals,
+       (SELECT pg_catalog.format('%I.%I', cn.nspname, co.collname)
+          FROM pg_catalog.pg_collation co
+          JOIN pg_catalog.pg_namespace cn ON cn.oid = co.collnamespace
+         WHERE co.oid = i.indcollation[position]) AS collation
   FROM pg_catalog.pg_index i
   JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
   CROSS JOIN LATERAL pg_catalog.generate_series(0, i.indnkeyatts - 1) AS position

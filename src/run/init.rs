@@ -36,6 +36,7 @@ pub fn init(options: &Options, both: &mut Both, stop: &Stop) -> Result<()> {
                 .filter(|relation| theirs.relation(&relation.name).is_some())
                 .cloned()
                 .collect(),
+            types: catalog.types.clone(),
             ..Catalog::default()
         };
         refuse_differences(&present, &theirs, false)?;

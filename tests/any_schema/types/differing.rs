@@ -1,0 +1,1 @@
+//! Types of one name that differ.
