@@ -73,9 +73,11 @@ fn close_and_switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> 
         cycles,
         observer,
         state,
+        source_catalog,
         ..
     } = prepared;
-    let window = switch::switch(cycles, observer, setup, &state.selection, stop)?;
+    let known = (&state.selection, &*source_catalog);
+    let window = switch::switch(cycles, observer, setup, known, stop)?;
     match window {
         Some(window) => tell(&window),
         None => log::info!("the flip has committed, though its answer was lost"),

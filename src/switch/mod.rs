@@ -31,7 +31,7 @@ pub struct Setup {
     pub terminate_blockers: bool,
 }
 
-/// Flips the pointer. `Ok(None)` if that was found to have happened although its answer was lost.
+/// Flips the pointer. `known` is the source as it was when the destination was compared with it. `Ok(None)` if that was found to have happened although its answer was lost.
 ///
 /// # Errors
 /// Class lock-not-obtained when patience is used up, outcome-unknown if the source cannot be asked
@@ -40,7 +40,7 @@ pub fn switch(
     cycles: &mut Cycles,
     observer: &mut Session,
     setup: Setup,
-    selection: &Selection,
+    (selection, known): (&Selection, &Catalog),
     stop: &Stop,
 ) -> Result<Option<Window>> {
     let Patience { timeout, attempts } = setup.patience;
@@ -59,7 +59,7 @@ pub fn switch(
             stop.sleep(setup.interval);
             continue;
         }
-        still_captured(cycles.reader.session(), selection)?;
+        still_captured(cycles.reader.session(), selection, known)?;
         let report = close_in(cycles, stop)?;
         if let Decision::Wait(why) = decide(&report, cycles.max_pending(), timeout) {
             log::info!("not close enough yet: {why}");
@@ -121,8 +121,17 @@ fn close_in(cycles: &mut Cycles, stop: &Stop) -> Result<Report> {
 }
 
 /// Looks once more whether every table is captured as it was: a trigger that somebody has disabled
-/// since the last look would lose changes without a trace.
-fn still_captured(session: &mut Session, selection: &Selection) -> Result<()> {
+/// since the last look would lose changes without a trace. And whether the types are what the
+/// destination's were compared with: a value of an enum that is renamed changes rows without a trace.
+fn still_captured(session: &mut Session, selection: &Selection, known: &Catalog) -> Result<()> {
     let catalog = Catalog::read(session, selection)?;
-    Capture::read(session)?.refuse_drift(&catalog)
+    Capture::read(session)?.refuse_drift(&catalog)?;
+    let mut types = catalog.types.iter();
+    match types.find(|(name, type_)| known.types.get(name) != Some(type_)) {
+        None => Ok(()),
+        Some((name, _)) => Err(Error::failed(format!(
+            "type {name} has changed on the source a moment ago"
+        ))
+        .mend("run it again, and it says how the destination differs")),
+    }
 }
