@@ -133,7 +133,7 @@ fn compare_keys(relation: &Relation, other: &Relation, differences: &mut Vec<Dif
         names
     };
     let wanted = columns(key);
-    if other.key.as_ref().map(columns).as_ref() != Some(&wanted) {
+    let Some(theirs) = other.key.as_ref().filter(|key| columns(key) == wanted) else {
         let list = ident_list(key.columns.iter().map(|column| column.name.as_str()));
         differences.push(Difference {
             name: relation.name.clone(),
@@ -145,6 +145,34 @@ fn compare_keys(relation: &Relation, other: &Relation, differences: &mut Vec<Dif
                 "ALTER TABLE {} ADD {} ({list}) there",
                 relation.name,
                 if key.primary { "PRIMARY KEY" } else { "UNIQUE" }
+            ),
+        });
+        return;
+    };
+    // Texts that are one key here and two there: the row of the one would stay when the other comes.
+    for column in &key.columns {
+        let there = theirs
+            .columns
+            .iter()
+            .find(|there| there.name == column.name);
+        let Some(there) = there.filter(|there| {
+            there.deterministic != column.deterministic
+                || !column.deterministic && there.collate != column.collate
+        }) else {
+            continue;
+        };
+        let quoted = ident(&column.name);
+        differences.push(Difference {
+            name: relation.name.clone(),
+            what: format!(
+                "the key of table {} compares {quoted} with{} on the source and with{} on the destination",
+                relation.name,
+                column.collate,
+                there.collate
+            ),
+            mend: format!(
+                "ALTER TABLE {} ALTER COLUMN {quoted} TYPE {}{} there",
+                relation.name, column.type_name, column.collate
             ),
         });
     }

@@ -7,10 +7,8 @@ SELECT i.indrelid,
        i.indisprimary,
        a.attname::text,
        pg_catalog.format('OPERATOR(%I.%s)', opn.nspname, op.oprname) AS equals,
-       (SELECT pg_catalog.format('%I.%I', cn.nspname, co.collname)
-          FROM pg_catalog.pg_collation co
-          JOIN pg_catalog.pg_namespace cn ON cn.oid = co.collnamespace
-         WHERE co.oid = i.indcollation[position]) AS collation
+       CASE WHEN co.oid IS NOT NULL THEN pg_catalog.format('%I.%I', cn.nspname, co.collname) END AS collation,
+       COALESCE(co.collisdeterministic, true) AS deterministic
   FROM pg_catalog.pg_index i
   JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
   CROSS JOIN LATERAL pg_catalog.generate_series(0, i.indnkeyatts - 1) AS position
@@ -20,6 +18,8 @@ SELECT i.indrelid,
                             AND ao.amoplefttype = opc.opcintype AND ao.amoprighttype = opc.opcintype
   JOIN pg_catalog.pg_operator op ON op.oid = ao.amopopr
   JOIN pg_catalog.pg_namespace opn ON opn.oid = op.oprnamespace
+  LEFT JOIN pg_catalog.pg_collation co ON co.oid = i.indcollation[position]
+  LEFT JOIN pg_catalog.pg_namespace cn ON cn.oid = co.collnamespace
  WHERE i.indrelid = ANY ($1)
    AND i.indisunique AND i.indisvalid AND i.indislive
    AND i.indpred IS NULL AND i.indexprs IS NULL

@@ -142,6 +142,8 @@ pub struct KeyColumn {
     pub equals: String,
     /// ` COLLATE …` of the index for a collatable type, else nothing; put behind an expression of it.
     pub collate: String,
+    /// That collation takes only texts of the same bytes for equal; true where there is none.
+    pub deterministic: bool,
     /// As [`Column::plain_text`].
     pub plain_text: bool,
 }
@@ -394,6 +396,7 @@ fn read_keys(session: &mut Session, relations: &mut [Relation]) -> Result<()> {
                 collate: row
                     .get::<_, Option<String>>(5)
                     .map_or_else(String::new, |collation| format!(" COLLATE {collation}")),
+                deterministic: row.get(6),
                 plain_text: column.plain_text,
             };
             match &mut key {

@@ -317,6 +317,7 @@ mod tests {
                 type_name: column.type_name.sql.clone(),
                 equals: "OPERATOR(pg_catalog.=)".to_string(),
                 collate: String::new(),
+                deterministic: true,
                 plain_text: true,
             })
             .collect();

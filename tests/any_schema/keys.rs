@@ -406,3 +406,32 @@ fn verify_finds_a_row_whatever_its_key_is() {
     }
     assert_ne!(compare::differences(&pair, &[]), Vec::<String>::new());
 }
+
+/// What is one key here and two there would leave rows behind.
+#[test]
+fn a_key_must_be_compared_alike_on_both_sides() {
+    let pair = Pair::new(15, 15);
+    let ci =
+        "CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)";
+    pair.on_source(&format!(
+        "{ci}; CREATE TABLE t (k text COLLATE ci PRIMARY KEY, v int); INSERT INTO t VALUES ('Key', 1)"
+    ));
+    pair.on_destination(&format!("{ci}; CREATE TABLE t (k text PRIMARY KEY, v int)"));
+    let said = "the key of table \"public\".\"t\" compares \"k\" with COLLATE public.ci on the source and with COLLATE pg_catalog.\"default\" on the destination";
+    let found = pair.run(&["check"]).expect(3);
+    found.expect_stdout(said);
+    pair.run(&["init", "-q"]).expect(0);
+    let outcome = pair.run(&["copy", "-q"]).expect(1).expect_stderr(said);
+    let mend = outcome
+        .stderr
+        .trim_end()
+        .rsplit_once("; ")
+        .unwrap()
+        .1
+        .to_string();
+    pair.on_destination(mend.strip_suffix(" there").unwrap());
+    pair.run(&["copy", "-q"]).expect(0);
+    pair.on_source("UPDATE t SET k = 'KEY'");
+    pair.run(&["sync", "-q"]).expect(0);
+    compare::assert_equal(&pair);
+}
