@@ -23,6 +23,9 @@ use crate::session::Session;
 /// A relation's identity on its own server.
 pub type Oid = u32;
 
+/// Types that users made, by name.
+pub type UserTypes = BTreeMap<QualifiedName, UserType>;
+
 /// A database as one transaction saw it.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
@@ -37,7 +40,7 @@ pub struct Catalog {
     /// Sequences, by name.
     pub sequences: Vec<Sequence>,
     /// The types that users made, of those that the relations' columns are made of.
-    pub types: BTreeMap<QualifiedName, UserType>,
+    pub types: UserTypes,
 }
 
 /// Facts about a database as a whole.

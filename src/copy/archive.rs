@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::capture::{CAPTURE_TRIGGER, TRUNCATE_TRIGGER};
+use crate::capture;
 
 /// An option of a column that one vendor's pg_dump prints and that no server lets be set.
 const FOREIGN_OPTION: &str = "pg_attver";
@@ -69,10 +69,8 @@ fn entry(line: &str) -> Option<&str> {
 }
 
 fn is_our_trigger(entry: &str) -> bool {
-    entry.starts_with("TRIGGER ")
-        && [CAPTURE_TRIGGER, TRUNCATE_TRIGGER]
-            .iter()
-            .any(|name| entry.contains(&format!(" {name} ")))
+    // The name stands between the table's and the owner's, each of which may have spaces.
+    entry.starts_with("TRIGGER ") && entry.split(' ').any(capture::is_our_trigger)
 }
 
 /// Returns true if the entry, cut off before its owner wherever that begins, is in the set.
@@ -157,6 +155,7 @@ mod tests {
 3302; 1259 16397 INDEX public t_a_b role with spaces
 3303; 2620 16398 TRIGGER public t pg_switchover_capture postgres
 3304; 2620 16399 TRIGGER Odd \"Schema\" a table pg_switchover_truncate the owner
+3308; 2620 16403 TRIGGER public p pg_switchover_capture_16390 postgres
 3305; 2620 16401 TRIGGER public t audit postgres
 3306; 2606 16402 FK CONSTRAINT public t t_parent_fkey postgres
 3307; 0 0 COMMENT public CONSTRAINT t_parent_fkey ON t postgres

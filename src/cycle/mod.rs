@@ -112,6 +112,17 @@ impl Cycles {
         &self.plans
     }
 
+    /// Returns both main sessions, the source's first, outside of a cycle.
+    pub fn sessions(&mut self) -> (&mut Session, &mut Session) {
+        (self.reader.session(), self.applier.session())
+    }
+
+    /// Goes on with other statements for these tables, and these sequences: the schema has changed.
+    pub fn replan(&mut self, plans: Plans, sequences: BTreeMap<Oid, QualifiedName>) {
+        self.plans.extend(plans);
+        self.reader.carry_sequences(sequences);
+    }
+
     /// Returns the rows that one message may bring.
     pub fn max_pending(&self) -> u64 {
         self.max_pending

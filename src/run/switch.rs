@@ -24,7 +24,7 @@ pub fn command(options: &Options, mut both: Both, stop: &Stop) -> Result<()> {
         return Ok(());
     }
     refuse_unverified(options, &state)?;
-    let mut prepared = open::prepare(options, both, state)?;
+    let mut prepared = open::prepare(options, both, state, stop)?;
     switch(options, &mut prepared, stop)
 }
 
@@ -62,7 +62,7 @@ pub fn switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result
 
 fn close_and_switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<()> {
     // What can only be made behind a cycle must be there before applications come.
-    prepared.cycles.run(stop)?;
+    prepared.cycle(options, stop)?;
     copy::complete(options, prepared, stop)?;
     let setup = Setup {
         patience: patience(options),
@@ -76,7 +76,7 @@ fn close_and_switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> 
         source_catalog,
         ..
     } = prepared;
-    let known = (&state.selection, &*source_catalog);
+    let known = (&state.selection, source_catalog.types.clone());
     let window = switch::switch(cycles, observer, setup, known, stop)?;
     match window {
         Some(window) => tell(&window),
