@@ -2,6 +2,8 @@
 -- plain NOT NULL columns, not partial. The best index of a relation comes first: the primary key,
 -- then the replica identity, then the fewest columns; a deferrable one only when there is no other
 -- (it is unique at every commit, so in every snapshot, which is all that identifying a row needs).
+-- A key WITHOUT OVERLAPS (18) is a gist index, whose strategy 3 is another operator: rows that overlap
+-- are not one row.
 SELECT i.indrelid,
        ic.relname::text AS index_name,
        i.indisprimary,
@@ -12,9 +14,11 @@ SELECT i.indrelid,
   CROSS JOIN LATERAL pg_catalog.generate_series(0, i.indnkeyatts - 1) AS position
   JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[position]
   JOIN pg_catalog.pg_opclass opc ON opc.oid = i.indclass[position]
-  JOIN pg_catalog.pg_amop ao ON ao.amopfamily = opc.opcfamily AND ao.amopstrategy = 3
+  JOIN pg_catalog.pg_am am ON am.oid = opc.opcmethod
+  JOIN pg_catalog.pg_amop ao ON ao.amopfamily = opc.opcfamily
                             AND ao.amoplefttype = opc.opcintype AND ao.amoprighttype = opc.opcintype
   JOIN pg_catalog.pg_operator op ON op.oid = ao.amopopr
+   AND CASE am.amname WHEN 'btree' THEN ao.amopstrategy = 3 ELSE op.oprname = '=' END
   JOIN pg_catalog.pg_namespace opn ON opn.oid = op.oprnamespace
  WHERE i.indrelid = ANY ($1)
    AND i.indisunique AND i.indisvalid AND i.indislive
