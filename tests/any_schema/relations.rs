@@ -21,14 +21,13 @@ pub const CASES: &[Case] = &[
     ),
     case(
         "by_list_and_hash",
-        "CREATE TABLE l (k text, r text, n int, UNIQUE (k, r)) PARTITION BY LIST (lower(r)); DROP TABLE l;
-         CREATE TABLE l (k text NOT NULL, r text, n int) PARTITION BY LIST (r); CREATE TABLE l_null PARTITION OF l FOR VALUES IN (NULL, ''); CREATE TABLE l_a PARTITION OF l FOR VALUES IN ('a', 'b');
+        "CREATE TABLE l (k text NOT NULL, r text, n int) PARTITION BY LIST (lower(r)); CREATE TABLE l_null PARTITION OF l FOR VALUES IN (NULL, ''); CREATE TABLE l_a PARTITION OF l FOR VALUES IN ('a', 'b');
          CREATE TABLE l_x PARTITION OF l DEFAULT;
          CREATE TABLE h (id uuid PRIMARY KEY, v text) PARTITION BY HASH (id);
          CREATE TABLE h_0 PARTITION OF h FOR VALUES WITH (MODULUS 3, REMAINDER 0); CREATE TABLE h_1 PARTITION OF h FOR VALUES WITH (MODULUS 3, REMAINDER 1); CREATE TABLE h_2 PARTITION OF h FOR VALUES WITH (MODULUS 3, REMAINDER 2);
          CREATE TABLE e (id int, a int, b int, PRIMARY KEY (id, b)) PARTITION BY RANGE (b);
          CREATE TABLE e_1 PARTITION OF e FOR VALUES FROM (0) TO (100) PARTITION BY HASH (id); CREATE TABLE e_10 PARTITION OF e_1 FOR VALUES WITH (MODULUS 2, REMAINDER 0);
-         CREATE TABLE e_11 PARTITION OF e_1 FOR VALUES WITH (MODULUS 2, REMAINDER 1); CREATE TABLE e_2 PARTITION OF e DEFAULT PARTITION BY LIST ((b % 7)); CREATE TABLE e_20 PARTITION OF e_2 FOR VALUES IN (0, 1, 2);
+         CREATE TABLE e_11 PARTITION OF e_1 FOR VALUES WITH (MODULUS 2, REMAINDER 1); CREATE TABLE e_2 PARTITION OF e DEFAULT PARTITION BY LIST (b); CREATE TABLE e_20 PARTITION OF e_2 FOR VALUES IN (110, 120, 210);
          CREATE TABLE e_2x PARTITION OF e_2 DEFAULT",
         "INSERT INTO l SELECT 'k' || i, (ARRAY[NULL, '', 'a', 'b', 'c'])[i % 5 + 1], i FROM generate_series(1, 30) i; INSERT INTO h SELECT md5(i::text)::uuid, i FROM generate_series(1, 60) i;
          INSERT INTO e SELECT i, i, 10 * i FROM generate_series(1, 60) i",
@@ -41,21 +40,20 @@ pub const CASES: &[Case] = &[
         "CREATE TABLE person (id int PRIMARY KEY, gone text, name text, CHECK (id > 0)); ALTER TABLE person DROP gone;
          CREATE TABLE employee (salary int, PRIMARY KEY (id)) INHERITS (person); CREATE TABLE boss (PRIMARY KEY (id)) INHERITS (employee);
          CREATE TABLE place (town text, name text, doomed int); CREATE TABLE resident (PRIMARY KEY (id)) INHERITS (person, place);
-         ALTER TABLE place DROP doomed; ALTER TABLE resident ADD own int; ALTER TABLE ONLY resident ALTER town SET DEFAULT 'here';
-         CREATE TABLE adopted (name text, extra int, id int NOT NULL, CONSTRAINT person_id_check CHECK (id > 0)); ALTER TABLE adopted INHERIT person",
+         ALTER TABLE place DROP doomed; ALTER TABLE resident ADD own int; ALTER TABLE ONLY resident ALTER town SET DEFAULT 'here'",
         "INSERT INTO person SELECT i, 'p' FROM generate_series(1, 10) i; INSERT INTO employee SELECT i, 'e', 100 FROM generate_series(5, 15) i; INSERT INTO boss SELECT i, 'b', 1000 FROM generate_series(10, 12) i;
-         INSERT INTO resident (id, name) SELECT i, 'r' FROM generate_series(1, 5) i; INSERT INTO place VALUES ('only', 'a place'); INSERT INTO adopted VALUES ('a', 1, 1)",
+         INSERT INTO resident (id, name) SELECT i, 'r' FROM generate_series(1, 5) i; INSERT INTO place VALUES ('only', 'a place')",
         "UPDATE person SET name = name || '!' WHERE id IN (5, 11); DELETE FROM ONLY person WHERE id = 1; DELETE FROM person WHERE id = 12;
          -- A row moves from a parent to its child, keeping its key; another one back.
          WITH moved AS (DELETE FROM ONLY person WHERE id = 7 RETURNING *) INSERT INTO boss SELECT id, name, 7 FROM moved;
          WITH moved AS (DELETE FROM boss WHERE id = 10 RETURNING *) INSERT INTO person SELECT id + 100, name FROM moved;
-         UPDATE place SET town = 'there'; UPDATE resident SET own = id, id = id + 10 WHERE id < 3; INSERT INTO adopted VALUES ('b', 2, 1)",
+         UPDATE place SET town = 'there'; UPDATE resident SET own = id, id = id + 10 WHERE id < 3",
     ),
     case(
         "typed",
         "CREATE TYPE thing AS (id int, name text, tags text[]); CREATE TABLE t OF thing (PRIMARY KEY (id), name WITH OPTIONS NOT NULL DEFAULT 'none');
          CREATE TABLE parted OF thing (PRIMARY KEY (id)) PARTITION BY RANGE (id); CREATE TABLE parted_1 PARTITION OF parted DEFAULT; CREATE TABLE held (id int PRIMARY KEY, t thing, all_of thing[])",
-        "INSERT INTO t (id) SELECT generate_series(1, 9); INSERT INTO parted SELECT i, 'n', ARRAY['a', NULL] FROM generate_series(1, 9) i; INSERT INTO held SELECT id, t, ARRAY[t, NULL] FROM t",
+        "INSERT INTO t (id) SELECT generate_series(1, 9); INSERT INTO parted SELECT i, 'n', ARRAY['a', NULL] FROM generate_series(1, 9) i; INSERT INTO held SELECT id, t, ARRAY[t::thing, NULL] FROM t",
         "UPDATE t SET tags = '{x}', id = id + 10 WHERE id < 3; DELETE FROM parted WHERE id = 4; UPDATE held SET t.name = 'changed', all_of = NULL WHERE id > 7",
     ),
     case(
@@ -106,12 +104,12 @@ pub const CASES: &[Case] = &[
     ),
     case(
         "policies",
-        "CREATE TABLE some (id int PRIMARY KEY, owner text); ALTER TABLE some ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON some USING (owner = 'nobody') WITH CHECK (true);
+        "CREATE TABLE few (id int PRIMARY KEY, owner text); ALTER TABLE few ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON few USING (owner = 'nobody') WITH CHECK (true);
          CREATE TABLE hidden (id int PRIMARY KEY, owner text); ALTER TABLE hidden ENABLE ROW LEVEL SECURITY;
          CREATE TABLE parts (id int PRIMARY KEY, v text) PARTITION BY RANGE (id); CREATE TABLE part PARTITION OF parts DEFAULT; ALTER TABLE part ENABLE ROW LEVEL SECURITY; ALTER TABLE parts ENABLE ROW LEVEL SECURITY;
          CREATE POLICY none ON parts AS RESTRICTIVE USING (false)",
-        "INSERT INTO some SELECT i, 'me' FROM generate_series(1, 9) i; INSERT INTO hidden SELECT * FROM some; INSERT INTO parts SELECT * FROM some",
-        "UPDATE some SET owner = 'nobody' WHERE id = 1; DELETE FROM hidden WHERE id = 2; INSERT INTO hidden VALUES (20, 'new'); UPDATE parts SET v = 'you', id = id + 10 WHERE id = 3; DELETE FROM part WHERE id = 4",
+        "INSERT INTO few SELECT i, 'me' FROM generate_series(1, 9) i; INSERT INTO hidden SELECT * FROM few; INSERT INTO parts SELECT * FROM few",
+        "UPDATE few SET owner = 'nobody' WHERE id = 1; DELETE FROM hidden WHERE id = 2; INSERT INTO hidden VALUES (20, 'new'); UPDATE parts SET v = 'you', id = id + 10 WHERE id = 3; DELETE FROM part WHERE id = 4",
     ),
     case(
         "unlogged",
@@ -136,6 +134,14 @@ pub const FORCED: Case = case(
     "UPDATE t SET owner = 'you' WHERE id = 1; DELETE FROM t WHERE id = 2; INSERT INTO t VALUES (20, 'nobody')",
 );
 
+/// A child whose columns stand in another order, which a dump does not keep.
+pub const ADOPTED: Case = case(
+    "adopted",
+    "CREATE TABLE place (town text, name text); CREATE TABLE adopted (name text, extra int, id int PRIMARY KEY, town text); ALTER TABLE adopted INHERIT place",
+    "INSERT INTO place VALUES ('t', 'n'); INSERT INTO adopted SELECT 'name', i, i, 'town' FROM generate_series(1, 9) i",
+    "UPDATE place SET town = 'there'; DELETE FROM adopted WHERE id = 2; INSERT INTO adopted VALUES ('b', 2, 20, 'c')",
+);
+
 /// The cases that every version can run.
 pub fn cases() -> Vec<&'static Case> {
     CASES.iter().chain([&FORCED]).collect()
@@ -143,7 +149,8 @@ pub fn cases() -> Vec<&'static Case> {
 
 #[test]
 fn rows_of_every_kind_of_relation_arrive_once() {
-    arrive_by_every_road(&Stage::new(Pair::new(15, 18)), &cases());
+    let cases: Vec<&Case> = cases().into_iter().chain([&ADOPTED]).collect();
+    arrive_by_every_road(&Stage::new(Pair::new(15, 18)), &cases);
 }
 
 #[test]
@@ -162,7 +169,9 @@ fn every_kind_of_relation_comes_with_the_schema() {
     let outcome = pair.run(&["check", "--create-schema"]).expect(0);
     outcome.expect_stdout("the rows of foreign tables \"public\".\"distant\", \"public\".\"distant_heir\" are not moved");
     pair.run(&["init", "-q"]).expect(0);
-    pair.run(&["copy", "-q", "--create-schema"]).expect(0);
+    // Statistics of a parent take in its children, wherever they are.
+    let outcome = pair.run(&["copy", "-q", "--create-schema"]).expect(0);
+    outcome.expect_stderr("could not analyze table \"public\".\"near\" on the destination");
     super::judge(&pair);
     let before = Untouched::note(&pair);
     for case in cases() {
