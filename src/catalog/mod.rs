@@ -4,6 +4,7 @@
 //! the root, so that the two sides may be partitioned differently.
 
 mod compare;
+mod compare_sequences;
 mod order;
 mod pattern;
 mod types;
@@ -11,6 +12,7 @@ mod types;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub use compare::compare;
+pub use compare_sequences::looser_sequences;
 pub use order::order;
 pub use pattern::Selection;
 
@@ -164,6 +166,27 @@ pub struct Sequence {
     pub name: QualifiedName,
     /// The relation that owns it, if any.
     pub owner: Option<Oid>,
+    /// How it goes on.
+    pub how: SequenceType,
+}
+
+/// What CREATE SEQUENCE says of a sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SequenceType {
+    /// `smallint`, `integer` or `bigint`.
+    pub type_name: String,
+    /// START.
+    pub start: i64,
+    /// INCREMENT BY.
+    pub increment: i64,
+    /// MINVALUE.
+    pub lowest: i64,
+    /// MAXVALUE.
+    pub highest: i64,
+    /// CACHE.
+    pub cache: i64,
+    /// CYCLE.
+    pub cycles: bool,
 }
 
 impl Relation {
@@ -429,6 +452,15 @@ fn read_sequences(session: &mut Session) -> Result<Vec<Sequence>> {
             oid: row.get(0),
             name: QualifiedName::new(row.get::<_, String>(1), row.get::<_, String>(2)),
             owner: row.get(3),
+            how: SequenceType {
+                type_name: row.get(4),
+                start: row.get(5),
+                increment: row.get(6),
+                lowest: row.get(7),
+                highest: row.get(8),
+                cache: row.get(9),
+                cycles: row.get(10),
+            },
         })
         .collect())
 }

@@ -148,7 +148,8 @@ fn rows(client: &mut Client) -> Rows {
                                         nspname, relname), ' UNION ALL ')
                  FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
                 WHERE relkind = 'r' AND nspname !~ '^(pg_|information_schema|switchover)' AND relpersistence <> 't'
-                  -- A table without a key travels as a whole.
+                  -- A table travels as a whole if it has no key, or one of its partitions was truncated.
+                  AND nspname !~ '^parts_of_tables'
                   AND EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND indisunique)";
     let sql: String = client.query_one(sql, &[]).unwrap().get(0);
     let mut rows = Rows::new();
