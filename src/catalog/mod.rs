@@ -228,6 +228,7 @@ impl Catalog {
     pub fn read(session: &mut Session, selection: &Selection) -> Result<Catalog> {
         let database = read_database(session)?;
         let (mut relations, mut foreign_tables) = read_relations(session)?;
+        relations.sort_by(|one, other| one.name.cmp(&other.name));
         selection.apply(&mut relations, &mut foreign_tables)?;
         read_columns(session, &mut relations)?;
         read_keys(session, &mut relations)?;
@@ -256,9 +257,10 @@ impl Catalog {
 
     /// Returns the relation of a name.
     pub fn relation(&self, name: &QualifiedName) -> Option<&Relation> {
-        self.relations
-            .iter()
-            .find(|relation| &relation.name == name)
+        let place = self
+            .relations
+            .binary_search_by(|relation| relation.name.cmp(name));
+        self.relations.get(place.ok()?)
     }
 
     /// Returns the relation of an oid.
@@ -389,12 +391,13 @@ fn read_keys(session: &mut Session, relations: &mut [Relation]) -> Result<()> {
         include_str!("keys.sql"),
         &[&oids(relations)],
     )?;
+    let mut of_relation: HashMap<Oid, Vec<&postgres::Row>> = HashMap::new();
+    for row in &rows {
+        of_relation.entry(row.get(0)).or_default().push(row);
+    }
     for relation in relations {
         let mut key: Option<Key> = None;
-        for row in rows
-            .iter()
-            .filter(|row| row.get::<_, Oid>(0) == relation.oid)
-        {
+        for row in of_relation.remove(&relation.oid).unwrap_or_default() {
             let index: String = row.get(1);
             let name: String = row.get(3);
             let Some(column) = relation.column(&name) else {

@@ -4,6 +4,7 @@ use super::cases::{Case, Untouched, arrive_by_every_road, case};
 use crate::support::compare;
 use crate::support::pair::Pair;
 use crate::support::stage::Stage;
+use crate::support::thorough;
 
 /// What works on version 13 and later, as any role.
 pub const CASES: &[Case] = &[
@@ -186,4 +187,97 @@ fn every_kind_of_relation_comes_with_the_schema() {
     super::judge(&pair);
     pair.run(&["drop", "-q"]).expect(0);
     super::judge(&pair);
+}
+
+/// Event triggers on both sides that note what is done, in a table that moves itself.
+const NOTED: &str = "
+CREATE TABLE ddl_log (id bigserial PRIMARY KEY, what text); CREATE TABLE t (id int PRIMARY KEY, v text);
+CREATE FUNCTION note_ddl() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.ddl_log (what) VALUES (TG_EVENT || ' ' || TG_TAG); END $$;
+CREATE EVENT TRIGGER at_the_end ON ddl_command_end EXECUTE FUNCTION note_ddl(); CREATE EVENT TRIGGER when_dropped ON sql_drop EXECUTE FUNCTION note_ddl();
+";
+
+#[test]
+fn event_triggers_write_nothing_twice_and_are_in_nobodys_way() {
+    let pair = Pair::new(15, 18);
+    pair.on_both(NOTED);
+    pair.on_source("INSERT INTO t SELECT i, 'v' FROM generate_series(1, 9) i");
+    let outcome = pair.run(&["check", "--truncate"]).expect(0);
+    for side in ["source", "destination"] {
+        let line = format!(
+            "event trigger \"at_the_end\" (ddl_command_end, function public.note_ddl) on the {side} fires for what pg_switchover does"
+        );
+        assert!(outcome.stdout.contains(&line), "{}", outcome.report());
+    }
+    pair.run(&["init", "-q"]).expect(0);
+    // What was noted on the destination is of no use there.
+    pair.run(&["copy", "-q"])
+        .expect(1)
+        .expect_stderr("use copy --truncate");
+    pair.run(&["copy", "-q", "--truncate"]).expect(0);
+    compare::assert_equal(&pair);
+    for most in ["1000", "1"] {
+        pair.on_source("UPDATE t SET v = v || '!'; INSERT INTO ddl_log (what) VALUES ('by hand')");
+        pair.run(&["sync", "-q", "--max-pending", most]).expect(0);
+        compare::assert_equal(&pair);
+    }
+    pair.run(&["verify", "-q"]).expect(0);
+    pair.run(&["switch", "-q"]).expect(0);
+    super::judge(&pair);
+    // Whatever is noted by now, on either side, is noted there alone.
+    pair.run(&["drop", "-q"]).expect(0);
+    pair.on_destination("CREATE TABLE after (id int)");
+    let noted = "SELECT count(*) > 0 FROM ddl_log WHERE what = 'ddl_command_end CREATE TABLE'";
+    assert_eq!(pair.on_destination(noted), "t");
+}
+
+/// So many tables, spread over 50 schemas, each with a serial key, some with references.
+fn many(count: usize) -> String {
+    format!(
+        "DO $$ BEGIN
+             FOR i IN 0..49 LOOP EXECUTE format('CREATE SCHEMA s%s', i); END LOOP;
+             FOR i IN 1..{count} LOOP
+                 EXECUTE format('CREATE TABLE s%s.t%s (id serial PRIMARY KEY, n int UNIQUE, v text)', i % 50, i);
+                 IF i > 50 AND i % 3 = 0 THEN
+                     EXECUTE format('ALTER TABLE s%s.t%s ADD FOREIGN KEY (n) REFERENCES s%s.t%s', i % 50, i, i % 50, i - 50);
+                 END IF;
+                 EXECUTE format('INSERT INTO s%s.t%s (n, v) SELECT i, ''v'' FROM generate_series(1, 3) i', i % 50, i);
+                 IF i % 200 = 0 THEN COMMIT; END IF;
+             END LOOP;
+         END $$;"
+    )
+}
+
+#[test]
+fn thousands_of_tables_in_fifty_schemas_arrive() {
+    let count = if thorough() { 2000 } else { 300 };
+    let pair = Pair::new(15, 18);
+    pair.on_source(&many(count));
+    let timed = |args: &[&str]| {
+        let outcome = pair.run(args).expect(0);
+        println!("{count} tables, {}: {:?}", outcome.command, outcome.elapsed);
+    };
+    timed(&["check", "--create-schema", "-q"]);
+    timed(&["init", "-q"]);
+    timed(&["copy", "-q", "--create-schema"]);
+    super::judge(&pair);
+    timed(&["sync", "-q"]);
+    let change = |what: &str| {
+        pair.on_source(&format!(
+            "DO $$ BEGIN FOR i IN 1..{count} LOOP
+                 EXECUTE format('UPDATE s%s.t%s SET v = ''{what}'' WHERE id = 2', i % 50, i);
+                 EXECUTE format('INSERT INTO s%s.t%s (v) VALUES (''new'')', i % 50, i);
+                 IF i % 500 = 0 THEN COMMIT; END IF;
+             END LOOP; END $$"
+        ));
+    };
+    change("small");
+    timed(&["sync", "-q", "--max-pending", "100000"]);
+    change("large");
+    timed(&["sync", "-q", "--max-pending", "1"]);
+    compare::assert_equal(&pair);
+    timed(&["verify", "-q"]);
+    timed(&["status"]);
+    timed(&["switch", "-q"]);
+    super::judge(&pair);
+    timed(&["drop", "-q"]);
 }
