@@ -6,6 +6,7 @@
 mod compare;
 mod order;
 mod pattern;
+mod policies;
 mod types;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -13,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 pub use compare::compare;
 pub use order::order;
 pub use pattern::Selection;
+pub use policies::{bound_role, forced, forced_there, no_force, refuse_forced, refuse_policies};
 
 use crate::error::{Error, Result};
 use crate::ident::QualifiedName;

@@ -3,7 +3,7 @@
 
 mod role;
 
-pub use role::{LOCK_TIMEOUT, replica_role, try_replica_role};
+pub use role::{LOCK_TIMEOUT, Way, grant, restore, silence, silenced, way, writer};
 
 use crate::error::{Error, Result};
 use crate::ident::{QualifiedName, literal};
