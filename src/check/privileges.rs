@@ -536,9 +536,6 @@ fn undumped(session: &mut Session, role: &str, moved: &[Oid]) -> Result<Vec<Find
                 "they are"
             }
         ),
-        format!(
-            "{usage}GRANT SELECT ON {} TO {role} there",
-            tables.join(", ")
-        ),
+        grants(role, &closed, "SELECT", "TABLE", &names),
     )])
 }

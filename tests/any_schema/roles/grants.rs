@@ -1,0 +1,1 @@
+//! What is missing is named, and enough once it is granted.

@@ -1,0 +1,1 @@
+//! Foreign keys that are away come back, whatever is killed when.
