@@ -1,7 +1,5 @@
 //! What our role may do on either side.
 
-use postgres::error::SqlState;
-
 use super::report::{named, relation_name};
 use super::{Finding, Looked};
 use crate::catalog::{self, Oid, Relation};
@@ -97,7 +95,7 @@ pub(super) fn destination_role(destination: &mut Looked, findings: &mut Vec<Find
             ),
         ));
     }
-    findings.extend(owner_way(destination, &role));
+    owner_way(destination, &role, findings);
 }
 
 /// Checks the tables and sequences of the destination that rows will be written into.
@@ -403,48 +401,25 @@ fn sequence_oids(looked: &Looked) -> Vec<Oid> {
     })
 }
 
-/// Only trying tells: superusers may, from 15 on those to whom SET was granted, and on managed
-/// services whoever their patches let.
+/// How rows will be written on the destination.
 pub(super) fn way(destination: &mut Looked, findings: &mut Vec<Finding>) -> Option<Way> {
-    let tried = destination.try_ask(|session| {
-        session.execute(
-            "set session_replication_role",
-            "SELECT pg_catalog.set_config('session_replication_role', 'replica', true)
-              WHERE pg_catalog.current_setting('session_replication_role') <> 'replica'",
-        )
-    });
-    match tried {
-        Ok(()) => Some(Way::Replica),
-        Err(error) if error.is(&SqlState::INSUFFICIENT_PRIVILEGE) => Some(Way::Owner),
-        Err(error) => {
-            let failure = Finding::failure(Side::Destination, error);
-            if !findings.contains(&failure) {
-                findings.push(failure);
-            }
-            None
-        }
-    }
+    destination.ask(findings, destination::way_in_transaction)
 }
 
 /// What the role has to do without.
-fn owner_way(destination: &mut Looked, role: &Role) -> Option<Finding> {
-    let mut failures = Vec::new();
-    let way = way(destination, &mut failures);
-    failures.pop().or_else(|| {
-        (way == Some(Way::Owner)).then(|| {
-            Finding::note(
-                Side::Destination,
-                format!(
-                    "role {} may not set session_replication_role on the destination: its foreign keys are away from copy until the switch, which checks their rows again, and each transaction of ours switches off the triggers of the tables it writes",
-                    role.name
-                ),
-                format!(
-                    "{} to avoid that",
-                    destination::grant(destination.session.version(), &role.name)
-                ),
-            )
-        })
-    })
+fn owner_way(destination: &mut Looked, role: &Role, findings: &mut Vec<Finding>) {
+    if way(destination, findings) != Some(Way::Owner) {
+        return;
+    }
+    let grant = destination::grant(destination.session.version(), &role.name);
+    findings.push(Finding::note(
+        Side::Destination,
+        format!(
+            "role {} may not set session_replication_role on the destination: its foreign keys are away from copy until the switch, which checks their rows again, and each transaction of ours switches off the triggers of the tables it writes",
+            role.name
+        ),
+        format!("{grant} to avoid that"),
+    ));
 }
 
 /// Foreign keys that would have to be taken away and cannot be; `tables` are the moved ones, `from` the

@@ -130,9 +130,12 @@ impl Acting {
 /// # Errors
 /// As the server says.
 pub fn acting(session: &mut Session, moved: &[&QualifiedName]) -> Result<Vec<Acting>> {
-    let names: Vec<String> = moved.iter().map(ToString::to_string).collect();
+    let (schemas, names): (Vec<&str>, Vec<&str>) = moved
+        .iter()
+        .map(|name| (name.schema.as_str(), name.name.as_str()))
+        .unzip();
     let sql = include_str!("foreign_keys.sql");
-    let rows = session.query("list the foreign keys", sql, &[&names])?;
+    let rows = session.query("list the foreign keys", sql, &[&schemas, &names])?;
     Ok(rows
         .iter()
         .map(|row| Acting {

@@ -1,4 +1,4 @@
--- $1 text[]: the moved tables. The foreign keys from and to them that act here, with what makes each of
+-- $1 text[]: the schemas, $2 text[]: the names of the moved tables. The foreign keys from and to them that act here, with what makes each of
 -- them again. Those that partitions inherit come and go with their parent's; those whose triggers are
 -- disabled, or that are not enforced, act on nothing.
 SELECT pg_catalog.format('%I on %I.%I', con.conname, n.nspname, c.relname) AS name,
@@ -16,8 +16,11 @@ SELECT pg_catalog.format('%I on %I.%I', con.conname, n.nspname, c.relname) AS na
   FROM pg_catalog.pg_constraint con
   JOIN pg_catalog.pg_class c ON c.oid = con.conrelid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-  JOIN (SELECT pg_catalog.array_agg(pg_catalog.to_regclass(t.name)::pg_catalog.oid) AS oids
-          FROM pg_catalog.unnest($1::text[]) AS t (name)) AS moved ON true
+  -- Not to_regclass(), which wants USAGE on the schema.
+  JOIN (SELECT pg_catalog.array_agg(m.oid) AS oids
+          FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS t (schema, name)
+          JOIN pg_catalog.pg_namespace s ON s.nspname = t.schema
+          JOIN pg_catalog.pg_class m ON m.relnamespace = s.oid AND m.relname = t.name) AS moved ON true
  WHERE con.contype = 'f' AND con.conparentid = 0
    AND (COALESCE(pg_catalog.pg_partition_root(con.conrelid)::pg_catalog.oid, con.conrelid) = ANY (moved.oids)
         OR COALESCE(pg_catalog.pg_partition_root(con.confrelid)::pg_catalog.oid, con.confrelid) = ANY (moved.oids))

@@ -3,7 +3,9 @@
 
 mod role;
 
-pub use role::{LOCK_TIMEOUT, Way, grant, restore, silence, silenced, way, writer};
+pub use role::{
+    LOCK_TIMEOUT, Way, grant, restore, silence, silenced, way, way_in_transaction, writer,
+};
 
 use crate::error::{Error, Result};
 use crate::ident::{QualifiedName, literal};

@@ -6,18 +6,23 @@
 //! writes and puts them back before its commit, so that no crash can leave them off, and the foreign
 //! keys are away from `copy` to the final cycle (see `copy::foreign_keys`).
 
-use postgres::error::SqlState;
-
 use crate::error::Result;
 use crate::ident::{QualifiedName, literal};
-use crate::session::Session;
+use crate::session::{Session, text};
 
 /// How long a lock of somebody else on a table is waited for.
 pub const LOCK_TIMEOUT: &str = "SET lock_timeout = '60s';";
 
-/// A setting that is there already, for the role or for the database, needs no privilege.
-const REPLICA: &str = "SELECT pg_catalog.set_config('session_replication_role', 'replica', false)
-                        WHERE pg_catalog.current_setting('session_replication_role') <> 'replica';";
+/// Only trying tells: superusers may, from 15 on those to whom SET was granted, and on managed services
+/// whoever their patches let. A setting that is there already, for the role or for the database, needs
+/// no privilege. A refusal that is caught here does not fill the server's log.
+const TRY_REPLICA: &str = "DO $$ BEGIN
+    IF pg_catalog.current_setting('session_replication_role') <> 'replica' THEN
+        SET session_replication_role = replica;
+    END IF;
+EXCEPTION WHEN insufficient_privilege THEN NULL;
+END $$;
+SELECT pg_catalog.current_setting('session_replication_role');";
 
 /// What keeps triggers and foreign keys of the destination from acting on what is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,14 +38,7 @@ pub enum Way {
 /// # Errors
 /// As the server says.
 pub fn writer(session: &mut Session) -> Result<Way> {
-    let what = "prepare a session for writing";
-    let way = match session.execute(what, REPLICA) {
-        Ok(()) => Way::Replica,
-        Err(error) if error.is(&SqlState::INSUFFICIENT_PRIVILEGE) => Way::Owner,
-        Err(error) => return Err(error),
-    };
-    session.execute(what, LOCK_TIMEOUT)?;
-    Ok(way)
+    tried(session, &format!("{LOCK_TIMEOUT} {TRY_REPLICA}"))
 }
 
 /// Says which way [`writer`] will go, and changes nothing.
@@ -48,16 +46,24 @@ pub fn writer(session: &mut Session) -> Result<Way> {
 /// # Errors
 /// As the server says.
 pub fn way(session: &mut Session) -> Result<Way> {
-    let what = "see whether triggers can be switched off";
-    let sql = format!("BEGIN; {REPLICA} ROLLBACK;");
-    match session.execute(what, &sql) {
-        Ok(()) => Ok(Way::Replica),
-        Err(error) if error.is(&SqlState::INSUFFICIENT_PRIVILEGE) => {
-            session.execute("end a transaction", "ROLLBACK")?;
-            Ok(Way::Owner)
-        }
-        Err(error) => Err(error),
-    }
+    tried(session, &format!("BEGIN; {TRY_REPLICA} ROLLBACK;"))
+}
+
+/// As [`way`], in a transaction of the caller's that is going to be rolled back.
+///
+/// # Errors
+/// As the server says.
+pub fn way_in_transaction(session: &mut Session) -> Result<Way> {
+    tried(session, TRY_REPLICA)
+}
+
+fn tried(session: &mut Session, sql: &str) -> Result<Way> {
+    let rows = session.simple("see whether triggers can be switched off", sql)?;
+    let role = rows.first().map(|row| text(row, 0));
+    Ok(match role {
+        Some("replica") => Way::Replica,
+        _ => Way::Owner,
+    })
 }
 
 /// Returns what lets a role of a server write without touching triggers and foreign keys; `role` is

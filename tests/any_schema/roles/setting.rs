@@ -173,7 +173,7 @@ fn owned(reach: Reach, sql: &str) -> String {
     match reach {
         Reach::Superuser => sql.to_string(),
         Reach::Owner | Reach::Granted | Reach::Managed => {
-            format!("SET ROLE keeper;\n{sql}\nRESET ROLE;")
+            format!("SET ROLE keeper;\n{sql};\nRESET ROLE;")
         }
     }
 }
