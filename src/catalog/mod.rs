@@ -8,6 +8,7 @@ mod compare_sequences;
 mod compare_types;
 mod order;
 mod pattern;
+mod policies;
 mod types;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -16,6 +17,7 @@ pub use compare::compare;
 pub use compare_sequences::looser_sequences;
 pub use order::order;
 pub use pattern::Selection;
+pub use policies::{bound_role, forced, forced_there, no_force, refuse_forced, refuse_policies};
 pub use types::{Spelled, UserType};
 
 use crate::error::{Error, Result};

@@ -28,10 +28,17 @@ pub(super) fn compare(
     let Some(progress) = destination.ask(findings, |session| progress(session, identity)) else {
         return;
     };
+    let way = privileges::way(destination, &mut Vec::new());
+    let way = (way, destination.session.version());
+    let role = privileges::role_name(destination, &mut Vec::new()).unwrap_or_default();
+    let names: Vec<&QualifiedName> = from.relations.iter().map(|one| &one.name).collect();
     if options.create_schema && !progress.schema_created {
         creation(destination, &from, &to, findings);
+        privileges::foreign_keys(source, way, &names, &role, findings);
+        privileges::creation(source, destination, findings);
         return;
     }
+    privileges::foreign_keys(destination, way, &names, &role, findings);
     let targets: Vec<&Relation> = from
         .relations
         .iter()
