@@ -4,6 +4,7 @@
 //! the root, so that the two sides may be partitioned differently.
 
 mod compare;
+pub mod objects;
 mod order;
 mod pattern;
 mod types;

@@ -6,7 +6,9 @@
 
 mod analyze;
 mod archive;
+mod bring;
 mod chunks;
+mod contents;
 mod crew;
 mod empty;
 mod postponed;
@@ -22,6 +24,7 @@ use std::time::Instant;
 
 use crossbeam_channel::unbounded;
 
+pub use bring::{Sides, follow};
 pub use postponed::{complete, pending};
 pub use schema::SchemaOptions;
 
@@ -113,7 +116,7 @@ fn copy_all(
 ) -> Result<Report> {
     let schema = prepare_schema(source, destination, parameters, stop)?;
     let there = Catalog::read(destination, &Selection::default())?;
-    refuse_differences(parameters, &there)?;
+    refuse_differences(parameters, &there, schema.is_none())?;
     let report = load(source, destination, parameters, &there, stop)?;
     if let Some(schema) = schema {
         log::info!("creating indexes and constraints");
@@ -132,39 +135,46 @@ fn copy_all(
     Ok(report)
 }
 
-/// Dumps the schema if any of it is missing, and creates the tables if they are.
+/// Creates what is missing of the schema, as far as that was asked for. Returns the rest of a schema whose
+/// keys and indexes come behind the rows.
 fn prepare_schema<'a>(
     source: &mut Session,
     destination: &mut Session,
     parameters: &'a Parameters<'_>,
     stop: &'a Stop,
 ) -> Result<Option<Schema<'a>>> {
-    let claim = parameters.claim;
+    let Parameters { claim, catalog, .. } = parameters;
+    let there = Catalog::read(destination, &Selection::default())?;
+    let sides = Sides {
+        source: catalog,
+        destination: &there,
+        claim,
+    };
     let Some(options) = &parameters.create_schema else {
         schema::refuse_half_a_schema(claim)?;
+        bring::follow(source, destination, &sides, stop)?;
         return Ok(None);
     };
-    if claim.schema_finished {
-        return Ok(None);
+    let mut relations = catalog.relations.iter();
+    let first = !claim.schema_created && !relations.any(|one| there.relation(&one.name).is_some());
+    if !first {
+        bring::complete_schema(source, destination, &sides, options, stop)?;
+        if !claim.schema_created || claim.schema_finished {
+            return Ok(None);
+        }
     }
-    let captured: Vec<u32> = parameters
-        .catalog
-        .relations
-        .iter()
-        .map(|relation| relation.oid)
-        .collect();
+    let captured: Vec<u32> = catalog.relations.iter().map(|one| one.oid).collect();
     let schema = Schema::dump(source, destination, &captured, options, &claim.run, stop)?;
-    if !claim.schema_created {
-        schema.create_tables(destination)?;
+    if first {
+        let wish = bring::everything(source, destination, catalog)?;
+        schema.create_tables(destination, &wish)?;
     }
     Ok(Some(schema))
 }
 
 /// Refuses a destination whose tables cannot take the rows.
-fn refuse_differences(parameters: &Parameters<'_>, there: &Catalog) -> Result<()> {
-    let claim = parameters.claim;
-    let keys_follow = parameters.create_schema.is_some() && !claim.schema_finished;
-    let differences = compare(parameters.catalog, there, !keys_follow);
+fn refuse_differences(parameters: &Parameters<'_>, there: &Catalog, keys: bool) -> Result<()> {
+    let differences = compare(parameters.catalog, there, keys);
     let Some(first) = differences.first() else {
         return Ok(());
     };

@@ -21,7 +21,7 @@ pub fn command(options: &Options, mut both: Both, stop: &Stop) -> Result<()> {
     let claim = destination::claim(&mut both.destination, &both.source_database.identity)?;
     let state = copy(options, &mut both, state, &claim, stop)?;
     // The claim is older than what the copy has noted on the destination, but its run still holds.
-    let mut prepared = open::prepare_claimed(options, both, state, claim)?;
+    let mut prepared = open::prepare_claimed(options, both, state, claim, stop)?;
     catch_up(options, &mut prepared, stop)
 }
 

@@ -26,7 +26,7 @@ pub fn run(options: &Options, stop: &Stop) -> Result<()> {
     let state = both.state()?;
     let claim = destination::claim(&mut both.destination, &both.source_database.identity)?;
     let state = copy::copy(options, &mut both, state, &claim, stop)?;
-    let mut prepared = open::prepare_claimed(options, both, state, claim)?;
+    let mut prepared = open::prepare_claimed(options, both, state, claim, stop)?;
     copy::catch_up(options, &mut prepared, stop)?;
     sync::tell(&prepared.cycles.run(stop)?);
     if !options.unverified {

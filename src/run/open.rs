@@ -7,6 +7,7 @@ use crate::capture::{self, Capture, Phase, State};
 use crate::catalog::{self, Catalog, Database, Selection};
 use crate::cli::Options;
 use crate::conninfo::Conninfo;
+use crate::copy::{self, Sides};
 use crate::cycle::{Cycles, Setup};
 use crate::destination::{self, Claim};
 use crate::error::{Error, Result, Side};
@@ -14,6 +15,7 @@ use crate::guard;
 use crate::lock::Patience;
 use crate::plan;
 use crate::session::Session;
+use crate::stop::Stop;
 use crate::switch::mend_fence;
 
 /// Both databases, reachable, writable and not the same.
@@ -151,10 +153,10 @@ pub fn refuse_unready(state: &State) -> Result<()> {
 ///
 /// # Errors
 /// The phase is wrong; something has drifted on the source; the destination differs.
-pub fn prepare(options: &Options, mut both: Both, state: State) -> Result<Prepared> {
+pub fn prepare(options: &Options, mut both: Both, state: State, stop: &Stop) -> Result<Prepared> {
     refuse_unready(&state)?;
     let claim = destination::claim(&mut both.destination, &both.source_database.identity)?;
-    prepare_claimed(options, both, state, claim)
+    prepare_claimed(options, both, state, claim, stop)
 }
 
 /// As [`prepare`], with the destination claimed already.
@@ -166,12 +168,21 @@ pub fn prepare_claimed(
     mut both: Both,
     state: State,
     claim: Claim,
+    stop: &Stop,
 ) -> Result<Prepared> {
     mend_fence(&mut both.source)?;
     let source_catalog = Catalog::read(&mut both.source, &state.selection)?;
     let capture = Capture::read(&mut both.source)?;
     capture.refuse_drift(&source_catalog)?;
-    let destination_catalog = Catalog::read(&mut both.destination, &Selection::default())?;
+    let mut destination_catalog = Catalog::read(&mut both.destination, &Selection::default())?;
+    let sides = Sides {
+        source: &source_catalog,
+        destination: &destination_catalog,
+        claim: &claim,
+    };
+    if copy::follow(&mut both.source, &mut both.destination, &sides, stop)? {
+        destination_catalog = Catalog::read(&mut both.destination, &Selection::default())?;
+    }
     refuse_differences(&source_catalog, &destination_catalog, true)?;
     let observer = both.source.another("observer")?;
     let sequences: BTreeMap<_, _> = capture.sequences;

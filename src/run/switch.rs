@@ -24,7 +24,7 @@ pub fn command(options: &Options, mut both: Both, stop: &Stop) -> Result<()> {
         return Ok(());
     }
     refuse_unverified(options, &state)?;
-    let mut prepared = open::prepare(options, both, state)?;
+    let mut prepared = open::prepare(options, both, state, stop)?;
     switch(options, &mut prepared, stop)
 }
 

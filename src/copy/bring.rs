@@ -1,0 +1,307 @@
+//! Makes on the destination what has come on the source since the schema was made there: tables for
+//! `copy --create-schema`, partitions and sequences for whoever needs them.
+//!
+//! All of it, indexes included, is made in one transaction, so that a kill leaves nothing half made. What
+//! exists is not touched. Foreign keys and materialized views are noted and follow behind the next cycle.
+
+use std::collections::BTreeSet;
+
+use super::contents::{self, Choice, Identity, Wish};
+use super::postponed::Postponed;
+use super::schema::{Schema, SchemaOptions};
+use crate::catalog::objects::{self, Object};
+use crate::catalog::{Catalog, Oid, Relation, compare};
+use crate::destination::Claim;
+use crate::error::{Error, Result};
+use crate::ident::literal;
+use crate::session::Session;
+use crate::stop::Stop;
+
+/// Names that a message shows.
+const SHOWN: usize = 5;
+
+/// Both sides as they are now.
+pub struct Sides<'a> {
+    /// The source's captured relations.
+    pub source: &'a Catalog,
+    /// All of the destination.
+    pub destination: &'a Catalog,
+    /// What the destination's bookkeeping said when this run claimed it.
+    pub claim: &'a Claim,
+}
+
+impl Sides<'_> {
+    fn captured(&self) -> Vec<Oid> {
+        self.source.relations.iter().map(|one| one.oid).collect()
+    }
+
+    /// Lists the partitions that the destination lacks, where its table is partitioned as the source's,
+    /// and the sequences.
+    fn followed(&self) -> Vec<Oid> {
+        let relations = self.source.relations.iter();
+        let mut oids: Vec<Oid> = relations.flat_map(|one| self.partitions(one)).collect();
+        let there = |oid: Oid| {
+            let owner = self.source.relations.iter().find(|relation| {
+                relation.oid == oid || relation.partitions.iter().any(|one| one.oid == oid)
+            });
+            owner.is_none_or(|relation| self.destination.relation(&relation.name).is_some())
+        };
+        let sequences = self.source.sequences.iter().filter(|sequence| {
+            !self
+                .destination
+                .sequences
+                .iter()
+                .any(|other| other.name == sequence.name)
+                && sequence.owner.is_none_or(there)
+        });
+        oids.extend(sequences.map(|sequence| sequence.oid));
+        oids
+    }
+
+    /// A table that has none of the source's partitions is partitioned in another way there.
+    fn partitions(&self, relation: &Relation) -> Vec<Oid> {
+        let Some(other) = self.destination.relation(&relation.name) else {
+            return Vec::new();
+        };
+        let (there, missing): (Vec<_>, Vec<_>) = relation
+            .partitions
+            .iter()
+            .partition(|one| other.partitions.iter().any(|part| part.name == one.name));
+        let alike = !there.is_empty() || other.partitioned && other.partitions.is_empty();
+        match alike {
+            true => missing.iter().map(|partition| partition.oid).collect(),
+            false => Vec::new(),
+        }
+    }
+
+    /// Refuses tables that are there and differ: what is made beside them would not fit.
+    fn refuse_differences(&self) -> Result<()> {
+        let present = Catalog {
+            relations: self
+                .source
+                .relations
+                .iter()
+                .filter(|one| self.destination.relation(&one.name).is_some())
+                .cloned()
+                .collect(),
+            ..Catalog::default()
+        };
+        match compare(&present, self.destination, false).first() {
+            Some(first) => Err(Error::failed(first.what.as_str()).mend(first.mend.as_str())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Creates the partitions and sequences that have come on the source since, where the schema on the
+/// destination was made by `copy --create-schema`. Returns true if there were any.
+///
+/// # Errors
+/// The user made the schema: the statements that make what is missing. As pg_dump or the server says.
+pub fn follow(
+    source: &mut Session,
+    destination: &mut Session,
+    sides: &Sides<'_>,
+    stop: &Stop,
+) -> Result<bool> {
+    let wanted = sides.followed();
+    if wanted.is_empty() {
+        return Ok(false);
+    }
+    if !sides.claim.schema_created {
+        return Err(by_hand(source, &wanted)?);
+    }
+    sides.refuse_differences()?;
+    let options = SchemaOptions::noted(destination)?;
+    let mut wish = wish(source, destination, sides.source)?;
+    wish.roots = roots(&wish, |object| {
+        object.relation == Some(object.oid) && wanted.contains(&object.oid)
+    });
+    bring(source, destination, sides, &options, &wish, stop)?;
+    Ok(true)
+}
+
+/// Creates what is missing on a destination that has some of the schema: everything if it was made by
+/// `copy --create-schema`, else the tables that are to be moved and what these need.
+///
+/// # Errors
+/// A table that is there differs; as pg_dump or the server says. Nothing has been made then.
+pub fn complete_schema(
+    source: &mut Session,
+    destination: &mut Session,
+    sides: &Sides<'_>,
+    options: &SchemaOptions,
+    stop: &Stop,
+) -> Result<()> {
+    let claim = sides.claim;
+    let mut wish = wish(source, destination, sides.source)?;
+    let tables: BTreeSet<Oid> = sides
+        .source
+        .relations
+        .iter()
+        .filter(|one| sides.destination.relation(&one.name).is_none())
+        .flat_map(|one| one.partitions.iter().map(|part| part.oid).chain([one.oid]))
+        .chain(sides.followed())
+        .collect();
+    let keys = addable_keys(source, destination, sides)?;
+    wish.roots = roots(&wish, |object| match object.kind.as_str() {
+        _ if !claim.schema_created => {
+            object.relation == Some(object.oid) && tables.contains(&object.oid)
+        }
+        "partition" => tables.contains(&object.oid),
+        "foreign key" => keys.contains(&object.oid),
+        "default acl" => !options.no_privileges,
+        // While the keys of the first tables are yet to be made, pg_restore makes them.
+        _ => claim.schema_finished || object.relation.is_none_or(|oid| oid == object.oid),
+    });
+    if wish.roots.is_empty() {
+        return Ok(());
+    }
+    sides.refuse_differences()?;
+    bring(source, destination, sides, options, &wish, stop)
+}
+
+/// Returns the wish for a destination that has none of the tables: everything that is not there.
+///
+/// # Errors
+/// As either server says.
+pub fn everything(
+    source: &mut Session,
+    destination: &mut Session,
+    catalog: &Catalog,
+) -> Result<Wish> {
+    let mut wish = wish(source, destination, catalog)?;
+    wish.roots = wish.missing.keys().copied().collect();
+    wish.everything = true;
+    Ok(wish)
+}
+
+fn wish(source: &mut Session, destination: &mut Session, catalog: &Catalog) -> Result<Wish> {
+    let (here, there) = (objects::read(source)?, objects::read(destination)?);
+    let missing = objects::missing(&here, &there, catalog, true);
+    let identity = |object: &Object| (object.class, object.oid);
+    Ok(Wish {
+        known: here
+            .iter()
+            .filter(|one| one.kind != "column")
+            .map(identity)
+            .collect(),
+        missing: missing
+            .into_iter()
+            .map(|one| (identity(&one), one))
+            .collect(),
+        ..Wish::default()
+    })
+}
+
+fn roots(wish: &Wish, wanted: impl Fn(&Object) -> bool) -> BTreeSet<Identity> {
+    let roots = wish.missing.iter().filter(|(_, object)| wanted(object));
+    roots.map(|(identity, _)| *identity).collect()
+}
+
+/// Lists the foreign keys of the source that may be made: both tables are moved, and they are not waiting.
+fn addable_keys(
+    source: &mut Session,
+    destination: &mut Session,
+    sides: &Sides<'_>,
+) -> Result<BTreeSet<Oid>> {
+    let sql = "SELECT schema_name, table_name, constraint_name
+                 FROM switchover.postponed WHERE constraint_name IS NOT NULL AND done_at IS NULL";
+    let rows = destination.query("list what is postponed", sql, &[])?;
+    let waiting: BTreeSet<[String; 3]> = rows
+        .iter()
+        .map(|row| [row.get(0), row.get(1), row.get(2)])
+        .collect();
+    let postponed = Postponed::list(source, &sides.captured())?;
+    Ok(postponed
+        .into_iter()
+        .filter(|one| one.captured)
+        .filter_map(|one| Some((one.oid, [one.schema, one.table, one.constraint?])))
+        .filter(|(_, name)| !waiting.contains(name))
+        .map(|(oid, _)| oid)
+        .collect())
+}
+
+fn bring(
+    source: &mut Session,
+    destination: &mut Session,
+    sides: &Sides<'_>,
+    options: &SchemaOptions,
+    wish: &Wish,
+    stop: &Stop,
+) -> Result<()> {
+    let (captured, run) = (sides.captured(), &sides.claim.run);
+    let schema = Schema::dump(source, destination, &captured, options, run, stop)?;
+    let choice = contents::choose(&schema.listing()?, wish);
+    log::info!("creating on the destination: {}", named(&choice, wish));
+    let notes: String = schema
+        .postponed
+        .iter()
+        .filter(|one| one.captured)
+        .filter(|one| choice.objects.iter().any(|(_, oid)| *oid == one.oid))
+        .map(Postponed::note_behind)
+        .collect();
+    schema.execute(destination, &choice.list, "bring", &notes)
+}
+
+/// Lists what is made: what belongs to a table comes with it.
+fn named(choice: &Choice, wish: &Wish) -> String {
+    let objects = choice
+        .objects
+        .iter()
+        .filter_map(|one| wish.missing.get(one));
+    let (own, parts): (Vec<&Object>, Vec<&Object>) =
+        objects.partition(|object| object.relation.is_none_or(|oid| oid == object.oid));
+    let relations: BTreeSet<Oid> = own.iter().filter_map(|object| object.relation).collect();
+    let strangers = parts
+        .into_iter()
+        .filter(|part| part.relation.is_some_and(|oid| !relations.contains(&oid)));
+    let names: Vec<String> = own
+        .into_iter()
+        .chain(strangers)
+        .map(|object| format!("{} {}", object.kind, object.name))
+        .collect();
+    let more = match names.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{}{more}", names[..names.len().min(SHOWN)].join(", "))
+}
+
+/// Says what is missing in a schema that the user made, and how it is made there.
+fn by_hand(source: &mut Session, oids: &[Oid]) -> Result<Error> {
+    let sql = include_str!("by_hand.sql");
+    let rows = source.query("describe what is new", sql, &[&oids])?;
+    let column = |at: usize| -> Vec<String> { rows.iter().map(|row| row.get(at)).collect() };
+    let (names, statements) = (column(0), column(1));
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    Ok(Error::failed(format!(
+        "{} {verb} missing on the destination, whose schema was not made by copy --create-schema",
+        names.join(", ")
+    ))
+    .mend(format!("there: {}", statements.join("; "))))
+}
+
+impl Postponed {
+    /// Returns the statement that notes it behind what is noted already, unless it is.
+    fn note_behind(&self) -> String {
+        let optional = |text: &Option<String>| text.as_deref().map_or("NULL".to_string(), literal);
+        let constraint = optional(&self.constraint);
+        let (schema, table) = (literal(&self.schema), literal(&self.table));
+        format!(
+            "INSERT INTO switchover.postponed (position, kind, name, schema_name, table_name,
+                    constraint_name, statement, comment, validated, partitioned)
+             SELECT COALESCE(pg_catalog.max(p.position), 0) + 1, {}, {}, {schema}, {table}, {constraint},
+                    {}, {}, {}, {}
+               FROM switchover.postponed p
+             HAVING NOT COALESCE(pg_catalog.bool_or(p.schema_name = {schema} AND p.table_name = {table}
+                       AND p.constraint_name IS NOT DISTINCT FROM {constraint} AND p.done_at IS NULL), false);\n",
+            literal(&self.kind),
+            literal(&self.name),
+            literal(&self.statement),
+            optional(&self.comment),
+            self.validated,
+            self.partitioned,
+        )
+    }
+}
