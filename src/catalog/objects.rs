@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Catalog, Oid};
 use crate::error::Result;
+use crate::ident::{QualifiedName, ident};
 use crate::session::Session;
 
 /// Names that a line shows of one kind.
@@ -260,8 +261,9 @@ fn compare_facts(here: &Object, there: &Object) -> Option<Unlike> {
     })
 }
 
-/// Returns one line for all that is missing of a kind, and one for all that is different.
-pub fn lines<'a>(unlike: impl IntoIterator<Item = &'a Unlike>) -> Vec<String> {
+/// Returns one line for all that is missing of a kind, then one for all that is different, and whether it
+/// is the former.
+pub fn lines<'a>(unlike: impl IntoIterator<Item = &'a Unlike>) -> Vec<(String, bool)> {
     let mut groups: BTreeMap<(bool, &str), Vec<String>> = BTreeMap::new();
     for one in unlike {
         let object = &one.object;
@@ -283,7 +285,31 @@ pub fn lines<'a>(unlike: impl IntoIterator<Item = &'a Unlike>) -> Vec<String> {
                 more => format!(" and {more} more"),
             };
             let shown = names[..names.len().min(SHOWN)].join(", ");
-            format!("{how} on the destination: {kind} {shown}{more}")
+            let line = format!("{how} on the destination: {kind} {shown}{more}");
+            (line, !different)
         })
         .collect()
+}
+
+/// Foreign keys that the destination does not have yet, or not while rows are written: schema, table, name.
+pub type Waiting = BTreeSet<[String; 3]>;
+
+impl Unlike {
+    /// Returns true for a foreign key that will be made later.
+    pub fn waits(&self, waiting: &Waiting) -> bool {
+        self.object.kind == "foreign key"
+            && waiting.iter().any(|[schema, table, key]| {
+                let table = QualifiedName::new(schema.as_str(), table.as_str());
+                self.object.name == format!("{} on {table}", ident(key))
+            })
+    }
+}
+
+/// Returns what can be done about a line; `ours` says that `copy --create-schema` made the schema.
+pub fn mend(missing: bool, ours: bool) -> &'static str {
+    match (missing, ours) {
+        (true, true) => "copy --create-schema creates it",
+        (true, false) => "create it there, unless it is left out on purpose",
+        (false, _) => "make it the same there, unless it is meant to differ",
+    }
 }

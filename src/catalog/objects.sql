@@ -206,7 +206,11 @@ WITH namespace AS (
             UNION ALL SELECT 'pg_catalog.pg_collation'::pg_catalog.regclass, o.oid FROM pg_catalog.pg_collation o
                        WHERE o.collnamespace <> 'pg_catalog'::pg_catalog.regnamespace
             UNION ALL SELECT 'pg_catalog.pg_conversion'::pg_catalog.regclass, o.oid FROM pg_catalog.pg_conversion o
+            -- A range type brings one of its own, from 14 on.
             UNION ALL SELECT 'pg_catalog.pg_cast'::pg_catalog.regclass, o.oid FROM pg_catalog.pg_cast o
+                       WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                                          WHERE d.classid = 'pg_catalog.pg_cast'::pg_catalog.regclass
+                                            AND d.objid = o.oid AND d.deptype = 'i')
             UNION ALL SELECT 'pg_catalog.pg_language'::pg_catalog.regclass, o.oid FROM pg_catalog.pg_language o
             UNION ALL SELECT 'pg_catalog.pg_ts_config'::pg_catalog.regclass, o.oid FROM pg_catalog.pg_ts_config o
             UNION ALL SELECT 'pg_catalog.pg_ts_dict'::pg_catalog.regclass, o.oid FROM pg_catalog.pg_ts_dict o

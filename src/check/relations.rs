@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::report::{counted, named, relation_name};
 use super::tables::{Constraint, constraints};
-use super::{CheckOptions, Finding, Looked, privileges, tables};
+use super::{CheckOptions, Finding, Looked, privileges, tables, unlike};
 use crate::catalog::{self, Catalog, Oid, Relation};
 use crate::destination;
 use crate::error::{Result, Side};
@@ -54,6 +54,11 @@ pub(super) fn compare(
         .map(|sequence| sequence.oid)
         .collect();
     privileges::destination_tables(destination, &targets, &sequences, findings);
+    // Indexes and the rest are there once copy has finished the schema that it created.
+    if keys && !targets.is_empty() {
+        let ours = progress.schema_created;
+        unlike::compare(source, destination, (&from, ours), options, findings);
+    }
     let filled = destination.ask(findings, |session| filled(session, &targets));
     findings
         .extend(filled.and_then(|filled| not_empty(&filled, &progress.copied, options.truncate)));

@@ -7,10 +7,10 @@
 use std::collections::BTreeSet;
 
 use super::contents::{self, Choice, Identity, Wish};
-use super::postponed::Postponed;
+use super::postponed::{Postponed, waiting};
 use super::schema::{Schema, SchemaOptions};
 use crate::catalog::objects::{self, Object};
-use crate::catalog::{Catalog, Oid, Relation, compare};
+use crate::catalog::{Catalog, Oid, Relation, Sequence, compare};
 use crate::destination::Claim;
 use crate::error::{Error, Result};
 use crate::ident::literal;
@@ -46,16 +46,17 @@ impl Sides<'_> {
             });
             owner.is_none_or(|relation| self.destination.relation(&relation.name).is_some())
         };
-        let sequences = self.source.sequences.iter().filter(|sequence| {
-            !self
-                .destination
-                .sequences
-                .iter()
-                .any(|other| other.name == sequence.name)
-                && sequence.owner.is_none_or(there)
-        });
+        let sequences = self
+            .sequences()
+            .filter(|sequence| sequence.owner.is_none_or(there));
         oids.extend(sequences.map(|sequence| sequence.oid));
         oids
+    }
+
+    fn sequences(&self) -> impl Iterator<Item = &Sequence> {
+        let there = &self.destination.sequences;
+        let sequences = self.source.sequences.iter();
+        sequences.filter(move |one| !there.iter().any(|other| other.name == one.name))
     }
 
     /// A table that has none of the source's partitions is partitioned in another way there.
@@ -142,6 +143,7 @@ pub fn complete_schema(
         .filter(|one| sides.destination.relation(&one.name).is_none())
         .flat_map(|one| one.partitions.iter().map(|part| part.oid).chain([one.oid]))
         .chain(sides.followed())
+        .chain(sides.sequences().map(|sequence| sequence.oid))
         .collect();
     let keys = addable_keys(source, destination, sides)?;
     wish.roots = roots(&wish, |object| match object.kind.as_str() {
@@ -205,13 +207,7 @@ fn addable_keys(
     destination: &mut Session,
     sides: &Sides<'_>,
 ) -> Result<BTreeSet<Oid>> {
-    let sql = "SELECT schema_name, table_name, constraint_name
-                 FROM switchover.postponed WHERE constraint_name IS NOT NULL AND done_at IS NULL";
-    let rows = destination.query("list what is postponed", sql, &[])?;
-    let waiting: BTreeSet<[String; 3]> = rows
-        .iter()
-        .map(|row| [row.get(0), row.get(1), row.get(2)])
-        .collect();
+    let waiting = waiting(destination)?;
     let postponed = Postponed::list(source, &sides.captured())?;
     Ok(postponed
         .into_iter()

@@ -16,6 +16,7 @@ mod progress;
 mod schema;
 mod table;
 mod tools;
+mod views;
 mod worker;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -25,8 +26,9 @@ use std::time::Instant;
 use crossbeam_channel::unbounded;
 
 pub use bring::{Sides, follow};
-pub use postponed::{complete, pending};
+pub use postponed::{complete, pending, waiting};
 pub use schema::SchemaOptions;
+pub use views::refresh;
 
 use crate::catalog::{Catalog, Relation, Selection, compare};
 use crate::cli::Progress as When;

@@ -4,6 +4,7 @@
 //! Each table is copied in a snapshot of its own. The first cycle after the copy makes the whole
 //! consistent, and [`complete`] belongs behind it. It may be run again at any time.
 
+use crate::catalog::objects::Waiting;
 use crate::destination::{self, LOCK_TIMEOUT, replica_role};
 use crate::error::{Result, Side};
 use crate::ident::{QualifiedName, ident, literal};
@@ -122,6 +123,18 @@ pub fn pending(destination: &mut Session) -> Result<i64> {
     let sql = "SELECT pg_catalog.count(*) FROM switchover.postponed WHERE done_at IS NULL";
     let row = destination.query_one("count what is postponed", sql, &[])?;
     Ok(row.get(0))
+}
+
+/// Lists the foreign keys that are still to be made.
+///
+/// # Errors
+/// As the server says.
+pub fn waiting(destination: &mut Session) -> Result<Waiting> {
+    let sql = "SELECT schema_name, table_name, constraint_name
+                 FROM switchover.postponed WHERE constraint_name IS NOT NULL AND done_at IS NULL";
+    let rows = destination.query("list what is postponed", sql, &[])?;
+    let name = |row: &postgres::Row| [row.get(0), row.get(1), row.get(2)];
+    Ok(rows.iter().map(name).collect())
 }
 
 /// Makes what is postponed: adds foreign keys, checks their rows in parallel, refreshes materialized

@@ -119,6 +119,8 @@ pub struct Prepared {
     pub cycles: Cycles,
     /// A third session, on the source, for looking while the others wait.
     pub observer: Session,
+    /// `copy --create-schema` made the destination's schema.
+    pub schema_created: bool,
     /// The state row as it was.
     pub state: State,
     /// The captured tables of the source.
@@ -193,10 +195,12 @@ pub fn prepare_claimed(
         max_pending: options.max_pending,
         lock_timeout: options.lock_timeout,
     };
+    let schema_created = claim.schema_created;
     let cycles = Cycles::open(both.source, both.destination, claim, setup)?;
     Ok(Prepared {
         cycles,
         observer,
+        schema_created,
         state,
         source_catalog,
         destination_catalog,

@@ -2,3 +2,5 @@
 //! differs there, and materialized views.
 
 mod bring;
+mod unlike;
+mod views;

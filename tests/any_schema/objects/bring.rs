@@ -183,11 +183,8 @@ fn beside_tables_that_the_user_made_only_tables_and_what_they_need_are_created()
     pair.run(&["copy", "-q", "--create-schema"]).expect(0);
     compare::assert_equal(&pair);
     let names = "SELECT string_agg(relname::text, ' ' ORDER BY relname) FROM pg_class
-                  WHERE relnamespace = 'app'::regnamespace AND relname ~ '^(old|of_|shown|sums|counts|log_4)'";
-    assert_eq!(
-        pair.on_destination(names),
-        "log_4 log_4_a log_4_at_id_idx log_4_b log_4_note_idx of_the_dba old old_pkey"
-    );
+                  WHERE relnamespace = 'app'::regnamespace AND relname ~ '^(old|of_|shown|sums|counts)'";
+    assert_eq!(pair.on_destination(names), "of_the_dba old old_pkey");
     // Types, functions and foreign keys that the tables need are there.
     let insert = "INSERT INTO \"Other \"\"S\"\"\".\"It's\nnew\" (old, code) VALUES (1000, 'z')";
     let refused = pair.destination.try_psql(DATABASE, insert).unwrap_err();
@@ -203,10 +200,8 @@ fn beside_tables_that_the_user_made_only_tables_and_what_they_need_are_created()
 fn a_table_that_differs_is_refused_before_anything_is_created() {
     let pair = moved();
     pair.on_source(LATER);
+    pair.run(&["init", "-q"]).expect(0);
     pair.on_destination("ALTER TABLE app.old DROP COLUMN extra");
-    pair.run(&["init", "-q"]);
-    pair.on_source("ALTER TABLE app.old ALTER extra TYPE varchar(10)");
-    pair.run(&["init", "-q"]);
     let copy = pair.run(&["copy", "-q", "--create-schema"]).expect(1);
     assert!(
         copy.last_line()
