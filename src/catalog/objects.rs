@@ -261,9 +261,12 @@ fn compare_facts(here: &Object, there: &Object) -> Option<Unlike> {
     })
 }
 
-/// Returns one line for all that is missing of a kind, then one for all that is different, and whether it
-/// is the former.
-pub fn lines<'a>(unlike: impl IntoIterator<Item = &'a Unlike>) -> Vec<(String, bool)> {
+/// Returns one line for all that is missing of a kind, then one for all that is different, each with what
+/// can be done about it; `ours` says that `copy --create-schema` made the schema.
+pub fn lines<'a>(
+    unlike: impl IntoIterator<Item = &'a Unlike>,
+    ours: bool,
+) -> Vec<(String, &'static str)> {
     let mut groups: BTreeMap<(bool, &str), Vec<String>> = BTreeMap::new();
     for one in unlike {
         let object = &one.object;
@@ -286,7 +289,7 @@ pub fn lines<'a>(unlike: impl IntoIterator<Item = &'a Unlike>) -> Vec<(String, b
             };
             let shown = names[..names.len().min(SHOWN)].join(", ");
             let line = format!("{how} on the destination: {kind} {shown}{more}");
-            (line, !different)
+            (line, mend(!different, ours, kind))
         })
         .collect()
 }
@@ -305,9 +308,10 @@ impl Unlike {
     }
 }
 
-/// Returns what can be done about a line; `ours` says that `copy --create-schema` made the schema.
-pub fn mend(missing: bool, ours: bool) -> &'static str {
+fn mend(missing: bool, ours: bool, kind: &str) -> &'static str {
     match (missing, ours) {
+        // A table that is there is left alone, and pg_dump has these in it.
+        (true, true) if kind == "check constraint" => "create it there",
         (true, true) => "copy --create-schema creates it",
         (true, false) => "create it there, unless it is left out on purpose",
         (false, _) => "make it the same there, unless it is meant to differ",

@@ -29,11 +29,11 @@ pub(super) fn compare(
     // Extensions are compared by themselves.
     unlike.retain(|one| !one.waits(&waiting) && one.object.kind != "extension");
     let side = Side::Destination;
-    for (line, _) in objects::lines(unlike.iter().filter(|one| one.stops)) {
+    for (line, _) in objects::lines(unlike.iter().filter(|one| one.stops), ours) {
         findings.push(Finding::stops(side, line, "ALTER SEQUENCE there"));
     }
-    for (line, missing) in objects::lines(unlike.iter().filter(|one| !one.stops)) {
-        findings.push(Finding::spoils(side, line, objects::mend(missing, ours)));
+    for (line, mend) in objects::lines(unlike.iter().filter(|one| !one.stops), ours) {
+        findings.push(Finding::spoils(side, line, mend));
     }
     destination.find(findings, foreign_views);
 }

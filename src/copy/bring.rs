@@ -13,7 +13,7 @@ use crate::catalog::objects::{self, Object};
 use crate::catalog::{Catalog, Oid, Relation, Sequence, compare};
 use crate::destination::Claim;
 use crate::error::{Error, Result};
-use crate::ident::literal;
+use crate::ident::{QualifiedName, literal};
 use crate::session::Session;
 use crate::stop::Stop;
 
@@ -35,22 +35,24 @@ impl Sides<'_> {
         self.source.relations.iter().map(|one| one.oid).collect()
     }
 
-    /// Lists the partitions that the destination lacks, where its table is partitioned as the source's,
-    /// and the sequences.
-    fn followed(&self) -> Vec<Oid> {
+    /// Lists the partitions that the destination lacks, where its table is partitioned as the source's.
+    fn all_partitions(&self) -> Vec<Oid> {
         let relations = self.source.relations.iter();
-        let mut oids: Vec<Oid> = relations.flat_map(|one| self.partitions(one)).collect();
+        relations.flat_map(|one| self.partitions(one)).collect()
+    }
+
+    /// Lists the sequences that the destination lacks, but for those of tables that it lacks.
+    fn followed_sequences(&self) -> Vec<Oid> {
         let there = |oid: Oid| {
             let owner = self.source.relations.iter().find(|relation| {
                 relation.oid == oid || relation.partitions.iter().any(|one| one.oid == oid)
             });
             owner.is_none_or(|relation| self.destination.relation(&relation.name).is_some())
         };
-        let sequences = self
-            .sequences()
-            .filter(|sequence| sequence.owner.is_none_or(there));
-        oids.extend(sequences.map(|sequence| sequence.oid));
-        oids
+        self.sequences()
+            .filter(|sequence| sequence.owner.is_none_or(there))
+            .map(|sequence| sequence.oid)
+            .collect()
     }
 
     fn sequences(&self) -> impl Iterator<Item = &Sequence> {
@@ -98,19 +100,21 @@ impl Sides<'_> {
 /// destination was made by `copy --create-schema`. Returns true if there were any.
 ///
 /// # Errors
-/// The user made the schema: the statements that make what is missing. As pg_dump or the server says.
+/// The user made the schema and a sequence is missing: the statement that makes it. A partition may be
+/// left out there. As pg_dump or the server says.
 pub fn follow(
     source: &mut Session,
     destination: &mut Session,
     sides: &Sides<'_>,
     stop: &Stop,
 ) -> Result<bool> {
-    let wanted = sides.followed();
+    let mut wanted = sides.followed_sequences();
+    if !sides.claim.schema_created {
+        return by_hand(source, &wanted).map(|()| false);
+    }
+    wanted.extend(sides.all_partitions());
     if wanted.is_empty() {
         return Ok(false);
-    }
-    if !sides.claim.schema_created {
-        return Err(by_hand(source, &wanted)?);
     }
     sides.refuse_differences()?;
     let options = SchemaOptions::noted(destination)?;
@@ -120,6 +124,35 @@ pub fn follow(
     });
     bring(source, destination, sides, &options, &wish, stop)?;
     Ok(true)
+}
+
+/// Refuses to copy into a schema of the user's that lacks partitions, so that rows would have no place, or
+/// sequences.
+///
+/// # Errors
+/// The statements that make what is missing.
+pub fn refuse_missing(
+    source: &mut Session,
+    destination: &mut Session,
+    sides: &Sides<'_>,
+) -> Result<()> {
+    let sql = "SELECT n.nspname::text, c.relname::text
+                 FROM pg_catalog.pg_partitioned_table p
+                 JOIN pg_catalog.pg_class c ON c.oid = p.partrelid
+                 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                WHERE p.partdefid <> 0";
+    let rows = destination.query("list the default partitions", sql, &[])?;
+    let takes_all: BTreeSet<QualifiedName> = rows
+        .iter()
+        .map(|row| QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1)))
+        .collect();
+    let relations = sides.source.relations.iter();
+    let mut missing: Vec<Oid> = relations
+        .filter(|relation| !takes_all.contains(&relation.name))
+        .flat_map(|relation| sides.partitions(relation))
+        .collect();
+    missing.extend(sides.followed_sequences());
+    by_hand(source, &missing)
 }
 
 /// Creates what is missing on a destination that has some of the schema: everything if it was made by
@@ -142,7 +175,7 @@ pub fn complete_schema(
         .iter()
         .filter(|one| sides.destination.relation(&one.name).is_none())
         .flat_map(|one| one.partitions.iter().map(|part| part.oid).chain([one.oid]))
-        .chain(sides.followed())
+        .chain(sides.all_partitions())
         .chain(sides.sequences().map(|sequence| sequence.oid))
         .collect();
     let keys = addable_keys(source, destination, sides)?;
@@ -229,6 +262,9 @@ fn bring(
     let (captured, run) = (sides.captured(), &sides.claim.run);
     let schema = Schema::dump(source, destination, &captured, options, run, stop)?;
     let choice = contents::choose(&schema.listing()?, wish);
+    if choice.objects.is_empty() {
+        return Ok(());
+    }
     log::info!("creating on the destination: {}", named(&choice, wish));
     let notes: String = schema
         .postponed
@@ -257,25 +293,32 @@ fn named(choice: &Choice, wish: &Wish) -> String {
         .chain(strangers)
         .map(|object| format!("{} {}", object.kind, object.name))
         .collect();
-    let more = match names.len().saturating_sub(SHOWN) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    format!("{}{more}", names[..names.len().min(SHOWN)].join(", "))
+    shorten(&names, ", ")
 }
 
 /// Says what is missing in a schema that the user made, and how it is made there.
-fn by_hand(source: &mut Session, oids: &[Oid]) -> Result<Error> {
+fn by_hand(source: &mut Session, oids: &[Oid]) -> Result<()> {
+    if oids.is_empty() {
+        return Ok(());
+    }
     let sql = include_str!("by_hand.sql");
     let rows = source.query("describe what is new", sql, &[&oids])?;
-    let column = |at: usize| -> Vec<String> { rows.iter().map(|row| row.get(at)).collect() };
-    let (names, statements) = (column(0), column(1));
+    let names: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    let statements: Vec<String> = rows.iter().map(|row| row.get(1)).collect();
     let verb = if names.len() == 1 { "is" } else { "are" };
-    Ok(Error::failed(format!(
+    Err(Error::failed(format!(
         "{} {verb} missing on the destination, whose schema was not made by copy --create-schema",
-        names.join(", ")
+        shorten(&names, ", ")
     ))
-    .mend(format!("there: {}", statements.join("; "))))
+    .mend(format!("there: {}", shorten(&statements, "; "))))
+}
+
+fn shorten(texts: &[String], between: &str) -> String {
+    let shown = texts[..texts.len().min(SHOWN)].join(between);
+    match texts.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown}{between}and {more} more"),
+    }
 }
 
 impl Postponed {

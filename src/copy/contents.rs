@@ -38,7 +38,7 @@ pub struct Wish {
 /// What was chosen of an archive.
 #[derive(Debug, Default, PartialEq)]
 pub struct Choice {
-    /// Objects that will be made, by catalog and oid.
+    /// Objects that will be made, by catalog and oid; foreign keys later.
     pub objects: BTreeSet<Identity>,
     /// The list for `pg_restore --use-list`, in the order in which the entries have to be restored.
     pub list: String,
@@ -66,9 +66,11 @@ pub fn choose(listing: &str, wish: &Wish) -> Choice {
         .iter()
         .filter(|entry| wanted.contains(&entry.id))
         .collect();
+    // What pg_dump has in a table that is left alone has no entry.
+    let listed = entries.iter().map(|entry| entry.identity);
     Choice {
         list: ordered(&chosen, &by_id, &wanted),
-        objects,
+        objects: listed.filter(|one| objects.contains(one)).collect(),
     }
 }
 

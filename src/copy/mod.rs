@@ -154,7 +154,10 @@ fn prepare_schema<'a>(
     };
     let Some(options) = &parameters.create_schema else {
         schema::refuse_half_a_schema(claim)?;
-        bring::follow(source, destination, &sides, stop)?;
+        match claim.schema_created {
+            true => bring::follow(source, destination, &sides, stop).map(|_| ())?,
+            false => bring::refuse_missing(source, destination, &sides)?,
+        }
         return Ok(None);
     };
     let mut relations = catalog.relations.iter();

@@ -316,7 +316,7 @@ fn mended(error: Error, options: &SchemaOptions) -> Error {
     ];
     if exists.iter().any(|state| error.is(state)) {
         return error.mend(
-            "leave out --create-schema if the schema is complete there, or begin with an empty database",
+            "rename there what was renamed on the source, or leave out --create-schema if the schema is complete there",
         );
     }
     if error.is(&SqlState::UNDEFINED_OBJECT) && error.message.contains("role \"") {

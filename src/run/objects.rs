@@ -24,7 +24,7 @@ pub fn warn(prepared: &mut Prepared) -> Result<()> {
 pub fn refuse(prepared: &mut Prepared) -> Result<()> {
     let unlike = compare(prepared)?;
     tell(prepared, unlike.iter().filter(|one| !one.stops));
-    let lines = objects::lines(unlike.iter().filter(|one| one.stops));
+    let lines = objects::lines(unlike.iter().filter(|one| one.stops), false);
     match lines.into_iter().next() {
         None => Ok(()),
         Some((line, _)) => Err(Error::failed(line).mend("ALTER SEQUENCE there")),
@@ -32,8 +32,7 @@ pub fn refuse(prepared: &mut Prepared) -> Result<()> {
 }
 
 fn tell<'a>(prepared: &Prepared, unlike: impl Iterator<Item = &'a Unlike>) {
-    for (line, missing) in objects::lines(unlike) {
-        let mend = objects::mend(missing, prepared.schema_created);
+    for (line, mend) in objects::lines(unlike, prepared.schema_created) {
         log::warn!("{line}; {mend}");
     }
 }
