@@ -50,7 +50,7 @@ pub(super) fn missing(kind: &str, name: &QualifiedName) -> Difference {
     Difference {
         name: name.clone(),
         what: format!("{kind} {name} is missing on the destination"),
-        mend: "create it there, or use copy --create-schema on an empty database".to_string(),
+        mend: "create it there, or let copy --create-schema do it".to_string(),
     }
 }
 

@@ -6,6 +6,7 @@
 mod compare;
 mod compare_sequences;
 mod compare_types;
+pub mod objects;
 mod order;
 mod pattern;
 mod policies;

@@ -41,16 +41,12 @@ impl Filter {
     }
 
     fn wants(&self, entry: &str) -> bool {
-        // Foreign keys come once the data is of one snapshot; the comment of an extension comes with
-        // it, and only its owner may write one.
-        let unwanted = ["FK CONSTRAINT ", "COMMENT - EXTENSION "];
         let step = match entry.starts_with("INDEX ATTACH ") {
             true => Step::Attach,
             false => Step::Create,
         };
         !(step != self.step
-            || unwanted.iter().any(|start| entry.starts_with(start))
-            || is_our_trigger(entry)
+            || is_unwanted(entry)
             || starts_with_one_of(entry, &self.existing)
             || starts_with_one_of(entry, &self.postponed))
     }
@@ -66,6 +62,15 @@ fn entry(line: &str) -> Option<&str> {
     let mut parts = behind.splitn(3, ' ');
     let (_catalog, _oid) = (parts.next()?, parts.next()?);
     parts.next()
+}
+
+/// Returns true for what is never restored. Foreign keys come once the data is of one snapshot; the comment
+/// of an extension comes with it, and only its owner may write one.
+pub fn is_unwanted(entry: &str) -> bool {
+    ["FK CONSTRAINT ", "COMMENT - EXTENSION "]
+        .iter()
+        .any(|start| entry.starts_with(start))
+        || is_our_trigger(entry)
 }
 
 fn is_our_trigger(entry: &str) -> bool {

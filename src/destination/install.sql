@@ -10,6 +10,7 @@ CREATE TABLE IF NOT EXISTS switchover.state (
     cycle             bigint NOT NULL DEFAULT 0,
     schema_created_at timestamptz,          -- copy --create-schema brought tables without keys
     schema_finished_at timestamptz,         -- and this is when keys, indexes and the rest followed
+    schema_options    text[],               -- --no-owner, --no-privileges, --pg-bindir then, for what follows
     copied_at         timestamptz           -- every table is here
 );
 

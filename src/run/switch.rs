@@ -2,7 +2,7 @@
 
 use super::open::{Both, Prepared, patience};
 use super::sync::ms;
-use super::{copy, counted, open};
+use super::{copy, counted, objects, open};
 use crate::capture::{Phase, State};
 use crate::cli::Options;
 use crate::destination;
@@ -67,10 +67,12 @@ pub fn switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result
 }
 
 fn close_and_switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<()> {
+    objects::refuse(prepared)?;
     // What can only be made behind a cycle must be there before applications come.
     prepared.cycle(options, stop)?;
     copy::complete(options, prepared, stop)?;
     prepared.cycles.applier.rehearse()?;
+    objects::refresh_views(prepared, stop)?;
     let setup = Setup {
         patience: patience(options),
         interval: options.interval,
