@@ -234,7 +234,7 @@ $$;
 --   table     id, first: number of entries, second: t if the whole table counts as changed
 --   row       id, first: key as a list of literals, second: row as a list of literals; without a second
 --             the row is gone, without a first it is one of a whole table
---   sequence  id, first: last_value, second: is_called
+--   sequence  id, first: last_value, second: is_called; only in the window (may_export false)
 --   export    first: an exported snapshot; more has changed than max_rows and max_bytes let in, so the
 --             rows are not here (or not all) and have to be fetched table by table
 -- Called in a REPEATABLE READ transaction whose snapshot is taken by this very statement.
@@ -297,8 +297,13 @@ BEGIN
             END LOOP;
         END IF;
         RAISE EXCEPTION USING ERRCODE = 'SW001';
-    EXCEPTION WHEN SQLSTATE 'SW001' THEN
-        NULL;
+    EXCEPTION
+        WHEN SQLSTATE 'SW001' THEN
+            NULL;
+        WHEN program_limit_exceeded OR out_of_memory OR internal_error THEN
+            -- A row may be too large for a literal (1 GB, or the server's memory). COPY has more room, and
+            -- whatever else it was, it meets it again, and says which table it was.
+            too_much := true;
     END;
     IF too_much THEN
         kind := 'export'; id := NULL; second := NULL;
@@ -306,8 +311,12 @@ BEGIN
         RETURN NEXT;
     END IF;
 
-    RETURN QUERY SELECT 'sequence'::text, s.id, s.last_value::text, s.is_called::text
-                   FROM switchover.read_sequences() s;
+    -- Their locks stay until the end of the transaction, and would keep a TRUNCATE ... RESTART IDENTITY
+    -- waiting for an ordinary cycle, which therefore reads the sequences in another session.
+    IF NOT may_export THEN
+        RETURN QUERY SELECT 'sequence'::text, s.id, s.last_value::text, s.is_called::text
+                       FROM switchover.read_sequences() s;
+    END IF;
 END
 $$;
 

@@ -15,6 +15,7 @@ mod report;
 mod roles;
 mod servers;
 mod tables;
+mod unlike;
 
 pub use report::{Finding, outcome, print, sort};
 

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use partitions::name_missing;
 
 use crate::capture::{self, Capture, Captured};
-use crate::catalog::{self, Catalog, Oid, Relation, Selection};
+use crate::catalog::{self, Catalog, Oid, Relation, Selection, UserTypes};
 use crate::cycle::Cycles;
 use crate::destination::{self, CopiedTable};
 use crate::error::{Error, Result};
@@ -261,11 +261,11 @@ pub struct Look {
 }
 
 /// Looks again between two cycles: follows what can be followed, and lets the cycles go on by what has been
-/// found.
+/// found. `known` are the source's types as the destination was compared with them.
 ///
 /// # Errors
 /// As [`follow`]; the destination differs.
-pub fn look_again(cycles: &mut Cycles, setup: Setup<'_>) -> Result<Look> {
+pub fn look_again(cycles: &mut Cycles, setup: Setup<'_>, known: &UserTypes) -> Result<Look> {
     let (source, destination) = cycles.sessions();
     let Followed {
         mut catalog,
@@ -276,7 +276,7 @@ pub fn look_again(cycles: &mut Cycles, setup: Setup<'_>) -> Result<Look> {
     if !anything {
         return Ok(Look {
             catalogs: None,
-            drift,
+            drift: drift.and_then(|()| refuse_changed_types(&catalog.types, known)),
         });
     }
     // What is new is in no log, and what has drifted is refused by the cycle that meets it; neither may be
@@ -297,4 +297,16 @@ pub fn look_again(cycles: &mut Cycles, setup: Setup<'_>) -> Result<Look> {
         catalogs: Some((catalog, there)),
         drift,
     })
+}
+
+/// Fails if a type has changed: a value of an enum that is renamed changes rows without a trace.
+fn refuse_changed_types(now: &UserTypes, known: &UserTypes) -> Result<()> {
+    let mut now = now.iter();
+    match now.find(|(name, one)| known.get(name) != Some(one)) {
+        None => Ok(()),
+        Some((name, _)) => Err(Error::failed(format!(
+            "type {name} has changed on the source a moment ago"
+        ))
+        .mend("run it again, and it says how the destination differs")),
+    }
 }

@@ -5,6 +5,7 @@ mod copy;
 mod drop;
 mod init;
 mod move_all;
+mod objects;
 mod open;
 mod status;
 mod switch;

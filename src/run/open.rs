@@ -7,6 +7,7 @@ use crate::capture::{self, Phase, State};
 use crate::catalog::{self, Catalog, Database, Selection};
 use crate::cli::Options;
 use crate::conninfo::Conninfo;
+use crate::copy::{self, Sides};
 use crate::cycle::{Cycles, Report, Setup};
 use crate::destination::{self, Claim};
 use crate::error::{Error, Result, Side};
@@ -111,6 +112,17 @@ impl Both {
         };
         follow::follow(&mut self.source, &mut self.destination, setup)
     }
+
+    /// Makes on the destination what has come on the source: what is carried over is followed only when
+    /// it has a place there.
+    fn bring(&mut self, selection: &Selection, claim: &Claim, stop: &Stop) -> Result<()> {
+        let sides = Sides {
+            source: &Catalog::read(&mut self.source, selection)?,
+            destination: &Catalog::read(&mut self.destination, &Selection::default())?,
+            claim,
+        };
+        copy::follow(&mut self.source, &mut self.destination, &sides, stop).map(|_| ())
+    }
 }
 
 fn refuse_standby(session: &Session) -> Result<()> {
@@ -137,6 +149,8 @@ pub struct Prepared {
     pub cycles: Cycles,
     /// A third session, on the source, for looking while the others wait.
     pub observer: Session,
+    /// `copy --create-schema` made the destination's schema.
+    pub schema_created: bool,
     /// The state row as it was.
     pub state: State,
     /// The captured tables of the source.
@@ -189,6 +203,7 @@ pub fn prepare_claimed(
     stop: &Stop,
 ) -> Result<Prepared> {
     mend_fence(&mut both.source)?;
+    both.bring(&state.selection, &claim, stop)?;
     let Followed {
         catalog: source_catalog,
         capture,
@@ -206,10 +221,12 @@ pub fn prepare_claimed(
         max_pending: options.max_pending,
         lock_timeout: options.lock_timeout,
     };
+    let schema_created = claim.schema_created;
     let cycles = Cycles::open(both.source, both.destination, claim, setup)?;
     Ok(Prepared {
         cycles,
         observer,
+        schema_created,
         state,
         source_catalog,
         destination_catalog,
@@ -250,7 +267,7 @@ impl Prepared {
             patience: patience(options),
             stop,
         };
-        let look = follow::look_again(&mut self.cycles, setup)?;
+        let look = follow::look_again(&mut self.cycles, setup, &self.source_catalog.types)?;
         let followed = look.catalogs.is_some();
         if let Some((source, destination)) = look.catalogs {
             self.source_catalog = source;

@@ -12,7 +12,7 @@ pub use settle::{Outcome, flipped, mend_fence, settle};
 use window::Attempt;
 pub use window::Window;
 
-use crate::catalog::Selection;
+use crate::catalog::{Selection, UserTypes};
 use crate::cycle::{Cycles, Report};
 use crate::error::{Class, Error, Result, Side};
 use crate::follow;
@@ -32,7 +32,8 @@ pub struct Setup {
     pub terminate_blockers: bool,
 }
 
-/// Flips the pointer. `Ok(None)` if that was found to have happened although its answer was lost.
+/// Flips the pointer. `known` are the source's types as they were when the destination was compared with
+/// it. `Ok(None)` if the flip was found to have happened although its answer was lost.
 ///
 /// # Errors
 /// Class lock-not-obtained when patience is used up, outcome-unknown if the source cannot be asked
@@ -41,7 +42,7 @@ pub fn switch(
     cycles: &mut Cycles,
     observer: &mut Session,
     setup: Setup,
-    selection: &Selection,
+    (selection, mut known): (&Selection, UserTypes),
     stop: &Stop,
 ) -> Result<Option<Window>> {
     let Patience { timeout, attempts } = setup.patience;
@@ -65,7 +66,7 @@ pub fn switch(
             patience: setup.patience,
             stop,
         };
-        let seen = look_until_calm(cycles, look)?;
+        let seen = look_until_calm(cycles, look, &mut known)?;
         let report = match close_in(cycles, stop) {
             Err(error) if follow::is_drift(&error) => {
                 last = error.to_string();
@@ -149,21 +150,26 @@ fn close_in(cycles: &mut Cycles, stop: &Stop) -> Result<Report> {
 ///
 /// # Errors
 /// Something has drifted, and cannot be followed.
-fn look_until_calm(cycles: &mut Cycles, setup: follow::Setup<'_>) -> Result<String> {
+fn look_until_calm(
+    cycles: &mut Cycles,
+    setup: follow::Setup<'_>,
+    known: &mut UserTypes,
+) -> Result<String> {
     loop {
         setup.stop.check()?;
         let sql = "SELECT pg_catalog.pg_current_snapshot()";
         let rows = cycles.reader.session().simple("take a snapshot", sql)?;
         let seen = rows.first().map(|row| text(row, 0)).unwrap_or_default();
-        let look = follow::look_again(cycles, setup)?;
+        let look = follow::look_again(cycles, setup, known)?;
         look.drift?;
-        // What we have done ourselves is younger than the snapshot.
-        if look.catalogs.is_none() {
+        let Some((source, _)) = look.catalogs else {
             return Ok(format!(
                 "SELECT switchover.refuse_newer({}, {});",
                 literal(seen),
                 setup.selection.takes_all()
             ));
-        }
+        };
+        // What we have done ourselves is younger than the snapshot: once more.
+        *known = source.types;
     }
 }
