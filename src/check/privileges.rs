@@ -118,27 +118,6 @@ pub(super) fn destination_tables(
     });
 }
 
-/// Checks what creating the schema needs: `public` is not everyone's from 15 on.
-pub(super) fn destination_schema(
-    destination: &mut Looked,
-    public: bool,
-    findings: &mut Vec<Finding>,
-) {
-    let Some(role) = destination.ask(findings, role) else {
-        return;
-    };
-    if public && !role.public_create {
-        findings.push(Finding::stops(
-            Side::Destination,
-            format!(
-                "role {} may not create tables in schema public of the destination",
-                role.name
-            ),
-            format!("GRANT CREATE ON SCHEMA public TO {} there", role.name),
-        ));
-    }
-}
-
 fn in_database(side: Side, role: &Role) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !role.may_create {
@@ -371,7 +350,7 @@ fn sequences_usable(session: &mut Session, role: &str, oids: &[Oid]) -> Result<O
     let rows = session.query("read our privileges on the sequences", sql, &[&oids])?;
     let (column, verb, privilege) = match side {
         Side::Source => ("may_select", "read", "SELECT"),
-        Side::Destination => ("may_update", "set", "UPDATE"),
+        Side::Destination => ("may_update", "set", "SELECT, UPDATE"),
     };
     let closed_rows = rows.iter().filter(|row| !row.get::<_, bool>(column));
     let closed: Vec<QualifiedName> = closed_rows.clone().map(relation_name).collect();
@@ -476,6 +455,28 @@ pub(super) fn creation(source: &mut Looked, destination: &mut Looked, findings: 
         return;
     };
     source.find(findings, |session| undumped(session, &here, &moved));
+    let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                       WHERE n.nspname = 'public')
+                   OR EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+                               WHERE n.nspname = 'public')";
+    let public = source.ask(findings, |session| {
+        session.query_one("look into schema public", sql, &[])
+    });
+    let role = destination.ask(findings, role);
+    if let (Some(public), Some(role)) = (public, role)
+        && public.get(0)
+        && !role.public_create
+    {
+        // Not everyone's from 15 on.
+        findings.push(Finding::stops(
+            Side::Destination,
+            format!(
+                "role {} may not create tables in schema public of the destination",
+                role.name
+            ),
+            format!("GRANT CREATE ON SCHEMA public TO {} there", role.name),
+        ));
+    }
     let bound = destination.ask(findings, catalog::bound_role).flatten();
     let forced = source.ask(findings, |session| catalog::forced(session, &tables));
     if let (Some(role), Some(forced)) = (bound, forced)

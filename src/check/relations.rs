@@ -136,11 +136,6 @@ fn creation(destination: &mut Looked, from: &Catalog, to: &Catalog, findings: &m
             "drop them, or use an empty database",
         ));
     }
-    let public = from
-        .relations
-        .iter()
-        .any(|relation| relation.name.schema == "public");
-    privileges::destination_schema(destination, public, findings);
 }
 
 /// Counts what is not a table, which has its own finding.
