@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::report::{counted, named, relation_name};
 use super::tables::{Constraint, constraints};
-use super::{CheckOptions, Finding, Looked, privileges, tables};
+use super::{CheckOptions, Finding, Looked, creating, privileges, tables, writing};
 use crate::catalog::{self, Catalog, Oid, Relation};
 use crate::destination;
 use crate::error::{Result, Side};
@@ -28,17 +28,17 @@ pub(super) fn compare(
     let Some(progress) = destination.ask(findings, |session| progress(session, identity)) else {
         return;
     };
-    let way = privileges::way(destination, &mut Vec::new());
+    let way = writing::way(destination, &mut Vec::new());
     let way = (way, destination.session.version());
     let role = privileges::role_name(destination, &mut Vec::new()).unwrap_or_default();
     let names: Vec<&QualifiedName> = from.relations.iter().map(|one| &one.name).collect();
     if options.create_schema && !progress.schema_created {
         creation(destination, &from, &to, findings);
-        privileges::foreign_keys(source, way, &names, &role, findings);
-        privileges::creation(source, destination, findings);
+        writing::foreign_keys(source, way, &names, &role, findings);
+        creating::creation(source, destination, findings);
         return;
     }
-    privileges::foreign_keys(destination, way, &names, &role, findings);
+    writing::foreign_keys(destination, way, &names, &role, findings);
     let targets: Vec<&Relation> = from
         .relations
         .iter()
