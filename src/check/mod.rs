@@ -16,6 +16,7 @@ mod report;
 mod roles;
 mod servers;
 mod tables;
+mod unlike;
 mod writing;
 
 pub use report::{Finding, outcome, print, sort};

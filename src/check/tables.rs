@@ -144,7 +144,7 @@ fn others(session: &mut Session, tables: &[Oid], whole: bool) -> Result<Vec<Find
                 "{} of the source: contents are not moved",
                 named("materialized view", &views)
             ),
-            "REFRESH MATERIALIZED VIEW on the destination after the switch",
+            "switch refreshes them on the destination, just before the window",
         ));
     }
     let children: Vec<QualifiedName> = of("inheritance child").map(relation_name).collect();

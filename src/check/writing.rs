@@ -41,7 +41,7 @@ pub(super) fn foreign_keys(
         return;
     }
     let owned_there = from.side() == Side::Destination;
-    from.find(findings, |session| {
+    let found = from.ask(findings, |session| {
         let keys = copy::acting(session, tables)?;
         let mut found: Vec<Finding> = keys
             .iter()
@@ -67,4 +67,10 @@ pub(super) fn foreign_keys(
         }
         Ok(found)
     });
+    for finding in found.into_iter().flatten() {
+        // A table that is on both sides has them twice.
+        if !findings.contains(&finding) {
+            findings.push(finding);
+        }
+    }
 }

@@ -157,6 +157,7 @@ pub fn acting(session: &mut Session, moved: &[&QualifiedName]) -> Result<Vec<Act
             owner: row.get("owner"),
             owned: row.get("owned"),
             key: Postponed {
+                oid: row.get("oid"),
                 kind: "foreign key".to_string(),
                 name: row.get("name"),
                 schema: row.get("schema_name"),

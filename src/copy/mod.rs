@@ -6,7 +6,9 @@
 
 mod analyze;
 mod archive;
+mod bring;
 mod chunks;
+mod contents;
 mod crew;
 mod empty;
 mod foreign_keys;
@@ -15,6 +17,7 @@ mod progress;
 mod schema;
 mod table;
 mod tools;
+mod views;
 mod worker;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -23,9 +26,11 @@ use std::time::Instant;
 
 use crossbeam_channel::unbounded;
 
+pub use bring::{Sides, follow};
 pub use foreign_keys::{acting, additions, rehearse, slow, take_away};
-pub use postponed::{Completed, Kind, Wanted, complete, pending};
+pub use postponed::{Completed, Kind, Wanted, complete, pending, waiting};
 pub use schema::SchemaOptions;
+pub use views::refresh;
 
 use crate::catalog::{self, Catalog, Relation, Selection, compare};
 use crate::cli::Progress as When;
@@ -116,7 +121,7 @@ fn copy_all(
 ) -> Result<Report> {
     let schema = prepare_schema(source, destination, parameters, way, stop)?;
     let there = Catalog::read(destination, &Selection::default())?;
-    refuse_differences(parameters, &there)?;
+    refuse_differences(parameters, &there, schema.is_none())?;
     let relations = &parameters.catalog.relations;
     let oids: Vec<_> = relations
         .iter()
@@ -166,7 +171,8 @@ fn tell_what_is_away(session: &mut Session) -> Result<()> {
     Ok(())
 }
 
-/// Dumps the schema if any of it is missing, and creates the tables if they are.
+/// Creates what is missing of the schema, as far as that was asked for. Returns the rest of a schema whose
+/// keys and indexes come behind the rows.
 fn prepare_schema<'a>(
     source: &mut Session,
     destination: &mut Session,
@@ -174,36 +180,45 @@ fn prepare_schema<'a>(
     way: Way,
     stop: &'a Stop,
 ) -> Result<Option<Schema<'a>>> {
-    let claim = parameters.claim;
+    let Parameters { claim, catalog, .. } = parameters;
+    let there = Catalog::read(destination, &Selection::default())?;
+    let sides = Sides {
+        source: catalog,
+        destination: &there,
+        claim,
+    };
     let Some(options) = &parameters.create_schema else {
         schema::refuse_half_a_schema(claim)?;
+        match claim.schema_created {
+            true => bring::follow(source, destination, &sides, stop).map(|_| ())?,
+            false => bring::refuse_missing(source, destination, &sides)?,
+        }
         return Ok(None);
     };
-    if claim.schema_finished {
-        return Ok(None);
-    }
-    let captured: Vec<u32> = parameters
-        .catalog
-        .relations
-        .iter()
-        .map(|relation| relation.oid)
-        .collect();
+    let mut relations = catalog.relations.iter();
+    let first = !claim.schema_created && !relations.any(|one| there.relation(&one.name).is_some());
+    let captured: Vec<u32> = catalog.relations.iter().map(|one| one.oid).collect();
     catalog::refuse_forced(source, destination, &captured)?;
+    if !first {
+        bring::complete_schema(source, destination, &sides, options, stop)?;
+        if !claim.schema_created || claim.schema_finished {
+            return Ok(None);
+        }
+    }
     let schema = Schema::dump(source, destination, &captured, options, &claim.run, stop)?;
     if way == Way::Owner {
         foreign_keys::refuse_slow(destination, schema.postponed())?;
     }
-    if !claim.schema_created {
-        schema.create_tables(destination)?;
+    if first {
+        let wish = bring::everything(source, destination, catalog)?;
+        schema.create_tables(destination, &wish)?;
     }
     Ok(Some(schema))
 }
 
 /// Refuses a destination whose tables cannot take the rows.
-fn refuse_differences(parameters: &Parameters<'_>, there: &Catalog) -> Result<()> {
-    let claim = parameters.claim;
-    let keys_follow = parameters.create_schema.is_some() && !claim.schema_finished;
-    let differences = compare(parameters.catalog, there, !keys_follow);
+fn refuse_differences(parameters: &Parameters<'_>, there: &Catalog, keys: bool) -> Result<()> {
+    let differences = compare(parameters.catalog, there, keys);
     let Some(first) = differences.first() else {
         return Ok(());
     };

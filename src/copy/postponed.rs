@@ -5,6 +5,7 @@
 //! consistent, and [`complete`] belongs behind it. It may be run again at any time. Foreign keys that are
 //! away while rows are written wait for the final cycle instead, see `foreign_keys`.
 
+use crate::catalog::objects::Waiting;
 use crate::destination::{self, writer};
 use crate::error::{Result, Side};
 use crate::ident::{QualifiedName, ident, literal};
@@ -21,6 +22,8 @@ const NOT_VALID_ON_PARTITIONED: i32 = 180_000;
 pub struct Postponed {
     /// `foreign key` or `materialized view`.
     pub kind: String,
+    /// Of the foreign key or view on the source; 0 once it is read from the list.
+    pub oid: u32,
     /// For messages.
     pub name: String,
     /// The schema of the table or view.
@@ -80,18 +83,18 @@ pub struct Completed {
 }
 
 impl Postponed {
-    /// Lists the foreign keys and materialized views of the source; warns of foreign keys that lead
-    /// out of the captured tables, which nothing could satisfy.
+    /// Lists the foreign keys and materialized views of the source.
     ///
     /// # Errors
     /// As the server says.
     pub fn list(source: &mut Session, captured: &[u32]) -> Result<Vec<Postponed>> {
         let sql = include_str!("postponed.sql");
         let rows = source.query("list the foreign keys", sql, &[&captured])?;
-        let postponed: Vec<Postponed> = rows
+        Ok(rows
             .iter()
             .map(|row| Postponed {
                 kind: row.get("kind"),
+                oid: row.get("oid"),
                 name: row.get("name"),
                 schema: row.get("schema_name"),
                 table: row.get("table_name"),
@@ -103,14 +106,17 @@ impl Postponed {
                 partitioned: row.get("partitioned"),
                 captured: row.get("captured"),
             })
-            .collect();
+            .collect())
+    }
+
+    /// Warns of foreign keys that lead out of the captured tables, which nothing could satisfy.
+    pub fn warn_left_out(postponed: &[Postponed]) {
         for one in postponed.iter().filter(|one| !one.captured) {
             log::warn!(
                 "foreign key {} is left out, because one of its tables is not moved",
                 one.name
             );
         }
-        Ok(postponed)
     }
 
     /// Returns the statement for a server, which checks no rows yet where that can be done apart.
@@ -161,6 +167,18 @@ impl Postponed {
 /// As the server says.
 pub fn pending(destination: &mut Session, kind: Kind) -> Result<usize> {
     Ok(outstanding(destination, kind)?.len())
+}
+
+/// Lists the foreign keys that are still to be made.
+///
+/// # Errors
+/// As the server says.
+pub fn waiting(destination: &mut Session) -> Result<Waiting> {
+    let sql = "SELECT schema_name, table_name, constraint_name
+                 FROM switchover.postponed WHERE constraint_name IS NOT NULL AND done_at IS NULL";
+    let rows = destination.query("list what is postponed", sql, &[])?;
+    let name = |row: &postgres::Row| [row.get(0), row.get(1), row.get(2)];
+    Ok(rows.iter().map(name).collect())
 }
 
 /// Makes what is postponed: adds foreign keys, checks their rows in parallel, refreshes materialized
@@ -330,6 +348,7 @@ pub(super) fn outstanding(destination: &mut Session, kind: Kind) -> Result<Vec<(
         .map(|row| {
             let one = Postponed {
                 kind: row.get(1),
+                oid: 0,
                 name: row.get(2),
                 schema: row.get(3),
                 table: row.get(4),
@@ -353,6 +372,7 @@ mod tests {
     fn key(partitioned: bool, statement: &str) -> Postponed {
         Postponed {
             kind: "foreign key".to_string(),
+            oid: 0,
             name: "f".to_string(),
             schema: "s".to_string(),
             table: "t".to_string(),

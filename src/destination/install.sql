@@ -10,6 +10,7 @@ CREATE TABLE IF NOT EXISTS switchover.state (
     cycle             bigint NOT NULL DEFAULT 0,
     schema_created_at timestamptz,          -- copy --create-schema brought tables without keys
     schema_finished_at timestamptz,         -- and this is when keys, indexes and the rest followed
+    schema_options    text[],               -- --no-owner, --no-privileges, --pg-bindir then, for what follows
     copied_at         timestamptz           -- every table is here
 );
 
@@ -17,6 +18,9 @@ CREATE TABLE IF NOT EXISTS switchover.state (
 CREATE TABLE IF NOT EXISTS switchover.copied (
     schema_name text,
     table_name  text,
+    source_id   oid,                        -- the table's oid on the source,
+    table_id    oid,                        -- and here,
+    columns     jsonb,                      -- with the numbers of its columns here by name: what a renaming leaves
     snapshot    text,                       -- the source's snapshot that all of its rows come from
     rows        bigint,
     bytes       bigint,

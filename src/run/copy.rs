@@ -4,12 +4,12 @@
 use super::counted;
 use super::open::{self, Both, Prepared};
 use super::sync;
-use crate::capture::{self, Capture, Phase, State};
-use crate::catalog::Catalog;
+use crate::capture::{self, Phase, State};
 use crate::cli::Options;
 use crate::copy::{self, Completed, Kind, Parameters, SchemaOptions, Wanted};
 use crate::destination::{self, Claim, Way};
 use crate::error::{Error, Result};
+use crate::follow::Followed;
 use crate::session::Session;
 use crate::stop::Stop;
 
@@ -22,7 +22,7 @@ pub fn command(options: &Options, mut both: Both, stop: &Stop) -> Result<()> {
     let claim = destination::claim(&mut both.destination, &both.source_database.identity)?;
     let state = copy(options, &mut both, state, &claim, stop)?;
     // The claim is older than what the copy has noted on the destination, but its run still holds.
-    let mut prepared = open::prepare_claimed(options, both, state, claim)?;
+    let mut prepared = open::prepare_claimed(options, both, state, claim, stop)?;
     catch_up(options, &mut prepared, stop)
 }
 
@@ -41,8 +41,10 @@ pub fn copy(
         Phase::Capturing | Phase::Copied => {}
         Phase::Idle | Phase::Switched => open::refuse_unready(&state)?,
     }
-    let catalog = Catalog::read(&mut both.source, &state.selection)?;
-    Capture::read(&mut both.source)?.refuse_drift(&catalog)?;
+    let Followed {
+        catalog, capture, ..
+    } = both.follow(options, &state.selection, stop)?;
+    capture.refuse_drift(&catalog)?;
     let create_schema = options.create_schema.then(|| SchemaOptions {
         pg_bindir: options.pg_bindir.clone(),
         no_owner: options.no_owner,
@@ -92,7 +94,7 @@ fn tell(report: &copy::Report) {
 /// # Errors
 /// As a cycle fails, or as [`complete`].
 pub fn catch_up(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<()> {
-    sync::tell(&prepared.cycles.run(stop)?);
+    sync::tell(&prepared.cycle(options, stop)?);
     complete(options, prepared, stop)
 }
 

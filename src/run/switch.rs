@@ -2,7 +2,7 @@
 
 use super::open::{Both, Prepared, patience};
 use super::sync::ms;
-use super::{copy, counted, open};
+use super::{copy, counted, objects, open};
 use crate::capture::{Phase, State};
 use crate::cli::Options;
 use crate::destination;
@@ -30,7 +30,7 @@ pub fn command(options: &Options, mut both: Both, stop: &Stop) -> Result<()> {
         return Ok(());
     }
     refuse_unverified(options, &state)?;
-    let mut prepared = open::prepare(options, both, state)?;
+    let mut prepared = open::prepare(options, both, state, stop)?;
     switch(options, &mut prepared, stop)
 }
 
@@ -67,10 +67,12 @@ pub fn switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result
 }
 
 fn close_and_switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<()> {
+    objects::refuse(prepared)?;
     // What can only be made behind a cycle must be there before applications come.
-    prepared.cycles.run(stop)?;
+    prepared.cycle(options, stop)?;
     copy::complete(options, prepared, stop)?;
     prepared.cycles.applier.rehearse()?;
+    objects::refresh_views(prepared, stop)?;
     let setup = Setup {
         patience: patience(options),
         interval: options.interval,
@@ -80,9 +82,11 @@ fn close_and_switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> 
         cycles,
         observer,
         state,
+        source_catalog,
         ..
     } = prepared;
-    let window = switch::switch(cycles, observer, setup, &state.selection, stop)?;
+    let known = (&state.selection, source_catalog.types.clone());
+    let window = switch::switch(cycles, observer, setup, known, stop)?;
     match window {
         Some(window) => tell(&window),
         None => log::info!("the flip has committed, though its answer was lost"),
