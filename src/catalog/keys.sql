@@ -30,8 +30,13 @@ SELECT i.indrelid,
        (SELECT ic.relname::text FROM pg_catalog.pg_class ic WHERE ic.oid = i.indexrelid) AS index_name,
        i.indisprimary,
        (SELECT a.attname::text FROM pg_catalog.pg_attribute a
-         WHERE a.attrelid = i.indrelid AND a.attnum = i.indkey[position]) AS column_name,
-       (SELECT e.equals FROM equality e WHERE e.opclass = i.indclass[position]) AS equals
+          WHERE a.attrelid = i.indrelid AND a.attnum = i.indkey[position]) AS column_name,
+       (SELECT e.equals FROM equality e WHERE e.opclass = i.indclass[position]) AS equals,
+       (SELECT pg_catalog.format('%I.%I', cn.nspname, co.collname)
+          FROM pg_catalog.pg_collation co JOIN pg_catalog.pg_namespace cn ON cn.oid = co.collnamespace
+         WHERE co.oid = i.indcollation[position]) AS collation,
+       COALESCE((SELECT co.collisdeterministic FROM pg_catalog.pg_collation co
+                  WHERE co.oid = i.indcollation[position]), true) AS deterministic
   FROM key i
  CROSS JOIN LATERAL pg_catalog.generate_series(0, i.indnkeyatts - 1) AS position
  ORDER BY i.indrelid, i.indisprimary AND i.indimmediate DESC, i.indimmediate DESC,

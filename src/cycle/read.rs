@@ -133,6 +133,11 @@ impl Reader {
         &mut self.session
     }
 
+    /// Takes these sequences from the next cycle on.
+    pub fn carry_sequences(&mut self, names: BTreeMap<Oid, QualifiedName>) {
+        self.sequence_names = names;
+    }
+
     /// Returns the process id of the reading session's backend.
     pub fn pid(&self) -> i32 {
         self.session.pid()
