@@ -89,7 +89,7 @@ pub fn plan(source: &Catalog, destination: &Catalog) -> Result<Plans> {
 impl TablePlan {
     fn new(source: &Relation, destination: &Relation, rank: usize) -> TablePlan {
         let name = &source.name;
-        let format = match source.binary_safe() && destination.binary_safe() {
+        let format = match source.binary_into(destination) {
             true => "(FORMAT binary)",
             false => "(FORMAT text)",
         };

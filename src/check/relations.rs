@@ -43,6 +43,11 @@ pub(super) fn compare(
     // Keys are there once copy has finished the schema that it created.
     let keys = !progress.schema_created || progress.schema_finished;
     findings.extend(differences(&from, &to, keys));
+    findings.extend(
+        catalog::looser_sequences(&from, &to)
+            .into_iter()
+            .map(|difference| Finding::note(Side::Destination, difference.what, difference.mend)),
+    );
     findings.extend(stray_references(&from, &to));
     findings.extend(not_null(&from, &targets));
     unshared_constraints(source, destination, (&from, &targets), findings);

@@ -206,7 +206,9 @@ impl Ends {
         self.source.execute("end a transaction", end)?;
         let name = &table.relation.name;
         let finish = match table.chunks.len() {
-            1 => destination::finish_table(name, &snapshot.visible, rows, bytes),
+            1 => {
+                destination::finish_table(name, table.relation.oid, &snapshot.visible, rows, bytes)
+            }
             _ => String::new(),
         };
         let sql = format!("{finish} {} COMMIT;", destination::hold(work.run));
@@ -225,7 +227,13 @@ impl Ends {
         let name = &table.relation.name;
         let sql = format!(
             "BEGIN; {} {} COMMIT;",
-            destination::finish_table(name, &snapshot.visible, state.rows, state.bytes),
+            destination::finish_table(
+                name,
+                table.relation.oid,
+                &snapshot.visible,
+                state.rows,
+                state.bytes
+            ),
             destination::hold(work.run)
         );
         self.destination

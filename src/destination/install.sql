@@ -18,6 +18,9 @@ CREATE TABLE IF NOT EXISTS switchover.state (
 CREATE TABLE IF NOT EXISTS switchover.copied (
     schema_name text,
     table_name  text,
+    source_id   oid,                        -- the table's oid on the source,
+    table_id    oid,                        -- and here,
+    columns     jsonb,                      -- with the numbers of its columns here by name: what a renaming leaves
     snapshot    text,                       -- the source's snapshot that all of its rows come from
     rows        bigint,
     bytes       bigint,

@@ -4,12 +4,12 @@
 use super::counted;
 use super::open::{self, Both, Prepared};
 use super::sync;
-use crate::capture::{self, Capture, Phase, State};
-use crate::catalog::Catalog;
+use crate::capture::{self, Phase, State};
 use crate::cli::Options;
 use crate::copy::{self, Parameters, SchemaOptions};
 use crate::destination::{self, Claim};
 use crate::error::{Error, Result};
+use crate::follow::Followed;
 use crate::stop::Stop;
 
 /// Copies what is not copied yet.
@@ -40,8 +40,13 @@ pub fn copy(
         Phase::Capturing | Phase::Copied => {}
         Phase::Idle | Phase::Switched => open::refuse_unready(&state)?,
     }
-    let catalog = Catalog::read(&mut both.source, &state.selection)?;
-    Capture::read(&mut both.source)?.refuse_drift(&catalog)?;
+    if claim.schema_finished {
+        both.bring(&state.selection, claim, stop)?;
+    }
+    let Followed {
+        catalog, capture, ..
+    } = both.follow(options, &state.selection, stop)?;
+    capture.refuse_drift(&catalog)?;
     let create_schema = options.create_schema.then(|| SchemaOptions {
         pg_bindir: options.pg_bindir.clone(),
         no_owner: options.no_owner,
@@ -91,7 +96,7 @@ fn tell(report: &copy::Report) {
 /// # Errors
 /// As a cycle fails, or as [`complete`].
 pub fn catch_up(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<()> {
-    sync::tell(&prepared.cycles.run(stop)?);
+    sync::tell(&prepared.cycle(options, stop)?);
     complete(options, prepared, stop)
 }
 

@@ -61,9 +61,9 @@ pub fn switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result
 }
 
 fn close_and_switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<()> {
-    objects::refuse(prepared)?;
+    objects::warn(prepared)?;
     // What can only be made behind a cycle must be there before applications come.
-    prepared.cycles.run(stop)?;
+    prepared.cycle(options, stop)?;
     copy::complete(options, prepared, stop)?;
     objects::refresh_views(prepared, stop)?;
     let setup = Setup {
@@ -75,9 +75,11 @@ fn close_and_switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> 
         cycles,
         observer,
         state,
+        source_catalog,
         ..
     } = prepared;
-    let window = switch::switch(cycles, observer, setup, &state.selection, stop)?;
+    let known = (&state.selection, source_catalog.types.clone());
+    let window = switch::switch(cycles, observer, setup, known, stop)?;
     match window {
         Some(window) => tell(&window),
         None => log::info!("the flip has committed, though its answer was lost"),

@@ -18,7 +18,7 @@ use crate::verify::{self, Difference, Kind, RowDifference, Snapshot, Verdict};
 /// # Errors
 /// Class found with differences; or as either server says.
 pub fn verify(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<()> {
-    prepared.cycles.run(stop)?;
+    prepared.cycle(options, stop)?;
     copy::complete(options, prepared, stop)?;
     objects::warn(prepared)?;
     let cycle = prepared.cycles.run_open(stop)?.cycle;

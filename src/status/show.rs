@@ -5,6 +5,8 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use crate::ident::visible;
+
 use super::{Cycle, Destination, Source, Status};
 
 /// Returns the JSON document, with a newline.
@@ -83,7 +85,7 @@ fn cycle(cycle: &Cycle) -> Value {
 pub fn text(status: &Status) -> String {
     let mut out = String::new();
     let mut line = |name: &str, value: String| {
-        let _ = writeln!(out, "{name:<16}{value}");
+        let _ = writeln!(out, "{name:<16}{}", visible(&value));
     };
     let unknown = || "unknown".to_string();
     line(

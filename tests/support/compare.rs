@@ -275,10 +275,12 @@ fn without_attver(line: &str) -> Option<String> {
 }
 
 fn without_constraint_name(column: &str) -> String {
-    match column.split_once(" CONSTRAINT ") {
-        Some((before, rest)) if rest.ends_with("_not_null NOT NULL") => {
-            format!("{before} NOT NULL")
-        }
+    let Some((before, rest)) = column.split_once(" CONSTRAINT ") else {
+        return column.to_owned();
+    };
+    // COLLATE may follow, and the name may be quoted, and end with a number.
+    match rest.find(" NOT NULL") {
+        Some(at) if rest[..at].contains("_not_null") => format!("{before}{}", &rest[at..]),
         _ => column.to_owned(),
     }
 }
