@@ -9,6 +9,7 @@ mod compare_types;
 pub mod objects;
 mod order;
 mod pattern;
+mod policies;
 mod types;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -17,6 +18,7 @@ pub use compare::compare;
 pub use compare_sequences::looser_sequences;
 pub use order::order;
 pub use pattern::Selection;
+pub use policies::{bound_role, forced, forced_there, no_force, refuse_forced, refuse_policies};
 pub use types::{Spelled, UserType};
 
 use crate::error::{Error, Result};

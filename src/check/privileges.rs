@@ -1,10 +1,10 @@
 //! What our role may do on either side.
 
-use postgres::error::SqlState;
-
 use super::report::{named, relation_name};
 use super::{Finding, Looked};
-use crate::catalog::{Oid, Relation};
+use crate::catalog::{self, Oid, Relation};
+use crate::copy;
+use crate::destination::{self, Way};
 use crate::error::{Result, Side};
 use crate::ident::{QualifiedName, ident};
 use crate::session::Session;
@@ -12,10 +12,12 @@ use crate::session::Session;
 /// What our role may do in a database as a whole.
 struct Role {
     name: String,
+    database: String,
     may_create: bool,
     may_temp: bool,
     plpgsql: bool,
     sees_others: bool,
+    ends_others: bool,
     public_create: bool,
     functions: Vec<String>,
 }
@@ -30,6 +32,8 @@ fn role(session: &mut Session) -> Result<Role> {
         sees_others: row.get(4),
         public_create: row.get(5),
         functions: row.get(6),
+        ends_others: row.get(7),
+        database: ident(row.get(8)),
     })
 }
 
@@ -47,6 +51,16 @@ pub(super) fn source(source: &mut Looked, findings: &mut Vec<Finding>) {
                 role.name
             ),
             format!("GRANT pg_read_all_stats TO {} there", role.name),
+        ));
+    }
+    if !role.ends_others {
+        findings.push(Finding::note(
+            Side::Source,
+            format!(
+                "role {} may not end sessions of other roles on the source, so --terminate-blockers cannot",
+                role.name
+            ),
+            format!("GRANT pg_signal_backend TO {} there", role.name),
         ));
     }
     if let Some(catalog) = &source.catalog {
@@ -75,10 +89,13 @@ pub(super) fn destination_role(destination: &mut Looked, findings: &mut Vec<Find
                 "role {} may not create temporary tables on the destination",
                 role.name
             ),
-            format!("GRANT TEMPORARY ON DATABASE … TO {} there", role.name),
+            format!(
+                "GRANT TEMPORARY ON DATABASE {} TO {} there",
+                role.database, role.name
+            ),
         ));
     }
-    findings.extend(replication_role(destination, &role));
+    owner_way(destination, &role, findings);
 }
 
 /// Checks the tables and sequences of the destination that rows will be written into.
@@ -131,7 +148,10 @@ fn in_database(side: Side, role: &Role) -> Vec<Finding> {
                 "role {} may not create schema switchover on the {side}",
                 role.name
             ),
-            format!("GRANT CREATE ON DATABASE … TO {} there", role.name),
+            format!(
+                "GRANT CREATE ON DATABASE {} TO {} there",
+                role.database, role.name
+            ),
         ));
     }
     if !role.plpgsql {
@@ -155,7 +175,11 @@ fn in_database(side: Side, role: &Role) -> Vec<Finding> {
                 role.name,
                 named("function", &role.functions)
             ),
-            format!("GRANT EXECUTE ON FUNCTION … TO {} there", role.name),
+            format!(
+                "GRANT EXECUTE ON FUNCTION {} TO {} there",
+                role.functions.join(", "),
+                role.name
+            ),
         ));
     }
     findings
@@ -208,16 +232,18 @@ fn tables_readable(session: &mut Session, role: &str, oids: &[Oid]) -> Result<Ve
     let mut findings = Vec::new();
     let hidden = pick(|table| !table.usage || !table.may_select);
     if !hidden.is_empty() {
+        let schemas = pick(|table| !table.usage);
+        let tables = pick(|table| !table.may_select);
         findings.push(Finding::stops(
             Side::Source,
             format!(
                 "role {role} may not read {} on the source",
                 named("table", &hidden)
             ),
-            format!("GRANT USAGE ON SCHEMA …, and SELECT ON …, TO {role} there"),
+            grants(role, &schemas, "SELECT", "TABLE", &tables),
         ));
     }
-    findings.extend(policies(Side::Source, role, &pick(|table| table.policies)));
+    findings.extend(policies(Side::Source, role, &privileges));
     Ok(findings)
 }
 
@@ -227,20 +253,59 @@ fn tables_writable(session: &mut Session, role: &str, oids: &[Oid]) -> Result<Ve
     let mut findings = Vec::new();
     let closed = pick(|table| !table.usage || !table.may_select || !table.may_write);
     if !closed.is_empty() {
+        let schemas = pick(|table| !table.usage);
+        let tables = pick(|table| !table.may_select || !table.may_write);
+        let wanted = "SELECT, INSERT, DELETE, TRUNCATE";
         findings.push(Finding::stops(
             Side::Destination,
-            format!("role {role} may not load {} on the destination", named("table", &closed)),
             format!(
-                "GRANT USAGE ON SCHEMA …, and SELECT, INSERT, DELETE, TRUNCATE ON …, TO {role} there"
+                "role {role} may not load {} on the destination",
+                named("table", &closed)
             ),
+            grants(role, &schemas, wanted, "TABLE", &tables),
         ));
     }
-    findings.extend(policies(
-        Side::Destination,
-        role,
-        &pick(|table| table.policies),
-    ));
+    findings.extend(policies(Side::Destination, role, &privileges));
     Ok(findings)
+}
+
+/// Names listed in a GRANT; of more, whole schemas are named.
+const GRANTED: usize = 20;
+
+/// Returns the statements that grant what is missing: USAGE on the schemas of some relations, and
+/// privileges on others.
+fn grants(
+    role: &str,
+    usage: &[QualifiedName],
+    privileges: &str,
+    kind: &str,
+    relations: &[QualifiedName],
+) -> String {
+    let schemas = |names: &[QualifiedName]| {
+        let mut schemas: Vec<String> = names.iter().map(|name| ident(&name.schema)).collect();
+        schemas.dedup();
+        schemas.join(", ")
+    };
+    let names: Vec<String> = relations.iter().map(ToString::to_string).collect();
+    let mut statements = Vec::new();
+    if !usage.is_empty() {
+        statements.push(format!(
+            "GRANT USAGE ON SCHEMA {} TO {role}",
+            schemas(usage)
+        ));
+    }
+    match names.len() {
+        0 => {}
+        1..=GRANTED => statements.push(format!(
+            "GRANT {privileges} ON {kind} {} TO {role}",
+            names.join(", ")
+        )),
+        _ => statements.push(format!(
+            "GRANT {privileges} ON ALL {kind}S IN SCHEMA {} TO {role}",
+            schemas(relations)
+        )),
+    }
+    format!("{} there", statements.join(", "))
 }
 
 struct TablePrivileges {
@@ -249,6 +314,7 @@ struct TablePrivileges {
     may_select: bool,
     may_write: bool,
     policies: bool,
+    owned: bool,
 }
 
 fn table_privileges(session: &mut Session, oids: &[Oid]) -> Result<Vec<TablePrivileges>> {
@@ -262,6 +328,7 @@ fn table_privileges(session: &mut Session, oids: &[Oid]) -> Result<Vec<TablePriv
             may_select: row.get("may_select"),
             may_write: row.get("may_write"),
             policies: row.get("policies"),
+            owned: row.get("owned"),
         })
         .collect())
 }
@@ -277,17 +344,25 @@ fn pick(
         .collect()
 }
 
-fn policies(side: Side, role: &str, tables: &[QualifiedName]) -> Option<Finding> {
-    (!tables.is_empty()).then(|| {
-        Finding::stops(
-            side,
-            format!(
-                "row-level security of {} on the {side} applies to role {role} and hides rows from it",
-                named("table", tables)
-            ),
-            format!("ALTER ROLE {role} BYPASSRLS there, or ALTER TABLE … NO FORCE ROW LEVEL SECURITY if it is the owner"),
-        )
-    })
+fn policies(side: Side, role: &str, privileges: &[TablePrivileges]) -> Vec<Finding> {
+    let one = |owned: bool| {
+        let tables: Vec<QualifiedName> = privileges
+            .iter()
+            .filter(|table| table.policies && table.owned == owned)
+            .map(|table| table.name.clone())
+            .collect();
+        (!tables.is_empty()).then(|| {
+            Finding::stops(
+                side,
+                format!(
+                    "row-level security of {} on the {side} applies to role {role} and hides rows from it",
+                    named("table", &tables)
+                ),
+                catalog::no_force(role, &tables, owned),
+            )
+        })
+    };
+    [one(true), one(false)].into_iter().flatten().collect()
 }
 
 fn sequences_usable(session: &mut Session, role: &str, oids: &[Oid]) -> Result<Option<Finding>> {
@@ -298,9 +373,10 @@ fn sequences_usable(session: &mut Session, role: &str, oids: &[Oid]) -> Result<O
         Side::Source => ("may_select", "read", "SELECT"),
         Side::Destination => ("may_update", "set", "UPDATE"),
     };
-    let closed: Vec<QualifiedName> = rows
-        .iter()
-        .filter(|row| !row.get::<_, bool>(column))
+    let closed_rows = rows.iter().filter(|row| !row.get::<_, bool>(column));
+    let closed: Vec<QualifiedName> = closed_rows.clone().map(relation_name).collect();
+    let schemas: Vec<QualifiedName> = closed_rows
+        .filter(|row| !row.get::<_, bool>("usage"))
         .map(relation_name)
         .collect();
     Ok((!closed.is_empty()).then(|| {
@@ -310,7 +386,7 @@ fn sequences_usable(session: &mut Session, role: &str, oids: &[Oid]) -> Result<O
                 "role {role} may not {verb} {} on the {side}",
                 named("sequence", &closed)
             ),
-            format!("GRANT {privilege} ON SEQUENCE … TO {role} there"),
+            grants(role, &schemas, privilege, "SEQUENCE", &closed),
         )
     }))
 }
@@ -325,33 +401,116 @@ fn sequence_oids(looked: &Looked) -> Vec<Oid> {
     })
 }
 
-/// Only trying tells: superusers may, from 15 on those to whom SET was granted, and on managed
-/// services whoever their patches let.
-fn replication_role(destination: &mut Looked, role: &Role) -> Option<Finding> {
-    let tried = destination.try_ask(|session| {
-        session.execute(
-            "set session_replication_role",
-            "SET LOCAL session_replication_role = replica",
-        )
-    });
-    let error = tried.err()?;
-    if !error.is(&SqlState::INSUFFICIENT_PRIVILEGE) {
-        return Some(Finding::failure(Side::Destination, error));
+/// How rows will be written on the destination.
+pub(super) fn way(destination: &mut Looked, findings: &mut Vec<Finding>) -> Option<Way> {
+    destination.ask(findings, destination::way_in_transaction)
+}
+
+/// What the role has to do without.
+fn owner_way(destination: &mut Looked, role: &Role, findings: &mut Vec<Finding>) {
+    if way(destination, findings) != Some(Way::Owner) {
+        return;
     }
-    let mend = if destination.session.version() >= 150_000 {
-        format!(
-            "GRANT SET ON PARAMETER session_replication_role TO {} there, or connect as a superuser",
-            role.name
-        )
-    } else {
-        "connect to the destination as a superuser".to_string()
-    };
-    Some(Finding::stops(
+    let grant = destination::grant(destination.session.version(), &role.name);
+    findings.push(Finding::note(
         Side::Destination,
         format!(
-            "role {} may not set session_replication_role on the destination",
+            "role {} may not set session_replication_role on the destination: its foreign keys are away from copy until the switch, which checks their rows again, and each transaction of ours switches off the triggers of the tables it writes",
             role.name
         ),
-        mend,
-    ))
+        format!("{grant} to avoid that"),
+    ));
+}
+
+/// Foreign keys that would have to be taken away and cannot be; `tables` are the moved ones, `from` the
+/// side that has the foreign keys now.
+pub(super) fn foreign_keys(
+    from: &mut Looked,
+    (way, version): (Option<Way>, i32),
+    tables: &[&QualifiedName],
+    destination_role: &str,
+    findings: &mut Vec<Finding>,
+) {
+    if way != Some(Way::Owner) {
+        return;
+    }
+    let owned_there = from.side() == Side::Destination;
+    from.find(findings, |session| {
+        let keys = copy::acting(session, tables)?;
+        let mut found: Vec<Finding> = keys
+            .iter()
+            .filter(|key| key.is_checked_at_once(version))
+            .map(|key| {
+                Finding::stops(
+                    Side::Destination,
+                    copy::slow(&key.name, version),
+                    destination::grant(version, destination_role),
+                )
+            })
+            .collect();
+        for key in keys.iter().filter(|key| owned_there && !key.owned) {
+            let owner = ident(&key.owner);
+            found.push(Finding::stops(
+                Side::Destination,
+                format!(
+                    "foreign key {} on the destination has to be away until the switch, and only role {owner} may drop it",
+                    key.name
+                ),
+                format!("GRANT {owner} TO {destination_role} there, or {}", destination::grant(version, destination_role)),
+            ));
+        }
+        Ok(found)
+    });
+}
+
+/// Our role on a side, quoted.
+pub(super) fn role_name(looked: &mut Looked, findings: &mut Vec<Finding>) -> Option<String> {
+    looked.ask(findings, role).map(|role| role.name)
+}
+
+/// Checks what dumping the source's schema and creating it takes.
+pub(super) fn creation(source: &mut Looked, destination: &mut Looked, findings: &mut Vec<Finding>) {
+    let tables = source.table_oids(false);
+    let moved = source.table_oids(true);
+    let Some(here) = role_name(source, findings) else {
+        return;
+    };
+    source.find(findings, |session| undumped(session, &here, &moved));
+    let bound = destination.ask(findings, catalog::bound_role).flatten();
+    let forced = source.ask(findings, |session| catalog::forced(session, &tables));
+    if let (Some(role), Some(forced)) = (bound, forced)
+        && !forced.is_empty()
+    {
+        let (message, mend) = catalog::forced_there(&role, &forced);
+        findings.push(Finding::stops(Side::Destination, message, mend));
+    }
+}
+
+/// `pg_dump` locks every table of the database, whichever are moved; those that are have a finding of
+/// their own.
+fn undumped(session: &mut Session, role: &str, moved: &[Oid]) -> Result<Vec<Finding>> {
+    let sql = include_str!("sql/undumped.sql");
+    let rows = session.query("list the tables that pg_dump reads", sql, &[&moved])?;
+    let names: Vec<QualifiedName> = rows.iter().map(relation_name).collect();
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let closed: Vec<QualifiedName> = rows
+        .iter()
+        .filter(|row| !row.get::<_, bool>("usage"))
+        .map(relation_name)
+        .collect();
+    Ok(vec![Finding::stops(
+        Side::Source,
+        format!(
+            "role {role} may not read {} on the source, which pg_dump locks for --create-schema though {} not moved",
+            named("table", &names),
+            if names.len() == 1 {
+                "it is"
+            } else {
+                "they are"
+            }
+        ),
+        grants(role, &closed, "SELECT", "TABLE", &names),
+    )])
 }

@@ -28,9 +28,22 @@ pub(super) fn compare(
     let Some(progress) = destination.ask(findings, |session| progress(session, identity)) else {
         return;
     };
+    let way = privileges::way(destination, &mut Vec::new());
+    let way = (way, destination.session.version());
+    let role = privileges::role_name(destination, &mut Vec::new()).unwrap_or_default();
+    let names: Vec<&QualifiedName> = from.relations.iter().map(|one| &one.name).collect();
+    // Foreign keys that are yet to be made are the source's.
+    let keys_of = match options.create_schema && !progress.schema_created {
+        true => &mut *source,
+        false => &mut *destination,
+    };
+    privileges::foreign_keys(keys_of, way, &names, &role, findings);
     let from = match options.create_schema {
         true => {
             creation(destination, &from, &to, &progress, findings);
+            if !progress.schema_created {
+                privileges::creation(source, destination, findings);
+            }
             present(&from, &to)
         }
         false => from,

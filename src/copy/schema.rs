@@ -147,6 +147,11 @@ impl<'a> Schema<'a> {
         Ok(schema)
     }
 
+    /// Returns what is made after the first cycle.
+    pub fn postponed(&self) -> &[Postponed] {
+        &self.postponed
+    }
+
     /// Creates what comes before the data, and notes it, in one transaction.
     ///
     /// # Errors
@@ -427,11 +432,12 @@ impl Postponed {
             Some(text) => literal(text),
             None => "NULL".to_string(),
         };
-        let mut sql = String::from("DELETE FROM switchover.postponed;\n");
-        for (position, one) in postponed.iter().filter(|one| one.captured).enumerate() {
+        let mut sql = String::from("DELETE FROM switchover.postponed WHERE NOT taken;\n");
+        let next = "(SELECT COALESCE(pg_catalog.max(position), 0) + 1 FROM switchover.postponed)";
+        for one in postponed.iter().filter(|one| one.captured) {
             sql.push_str(&format!(
                 "INSERT INTO switchover.postponed VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}, {});\n",
-                position + 1,
+                next,
                 literal(&one.kind),
                 literal(&one.name),
                 literal(&one.schema),

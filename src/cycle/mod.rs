@@ -96,8 +96,9 @@ impl Cycles {
         setup: Setup,
     ) -> Result<Cycles> {
         let names: Vec<QualifiedName> = setup.sequences.values().cloned().collect();
+        let moved: Vec<&QualifiedName> = setup.plans.values().map(|plan| &plan.name).collect();
         Ok(Cycles {
-            applier: Applier::new(destination, claim, &names, setup.lock_timeout)?,
+            applier: Applier::new(destination, claim, &moved, &names, setup.lock_timeout)?,
             reader: Reader::new(source, setup.sequences, setup.lock_timeout)?,
             fetchers: None,
             plans: setup.plans,

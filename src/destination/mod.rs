@@ -5,7 +5,9 @@ mod role;
 
 use std::collections::BTreeMap;
 
-pub use role::{LOCK_TIMEOUT, replica_role, try_replica_role};
+pub use role::{
+    LOCK_TIMEOUT, Way, grant, restore, silence, silenced, way, way_in_transaction, writer,
+};
 
 use crate::catalog::Oid;
 use crate::error::{Error, Result};

@@ -2,7 +2,7 @@
 
 use super::open::{Both, patience};
 use crate::capture::{self, Capture, Parties, Phase};
-use crate::catalog::{Catalog, Selection};
+use crate::catalog::{self, Catalog, Relation, Selection};
 use crate::cli::Options;
 use crate::destination;
 use crate::error::{Error, Result};
@@ -94,7 +94,14 @@ fn refuse_powerless(both: &mut Both, catalog: &Catalog) -> Result<()> {
     let role = role_that_may_create(&mut both.source)?;
     role_that_may_create(&mut both.destination)?;
     match catalog.relations.iter().find(|relation| !relation.owned) {
-        None => Ok(()),
+        None => {
+            let partitions = |relation: &Relation| {
+                let oids = relation.partitions.iter().map(|partition| partition.oid);
+                oids.chain([relation.oid]).collect::<Vec<_>>()
+            };
+            let oids: Vec<_> = catalog.relations.iter().flat_map(partitions).collect();
+            catalog::refuse_policies(&mut both.source, &oids)
+        }
         Some(relation) => {
             let owner = ident(&relation.owner);
             Err(Error::failed(format!(

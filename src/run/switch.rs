@@ -5,6 +5,7 @@ use super::sync::ms;
 use super::{copy, counted, objects, open};
 use crate::capture::{Phase, State};
 use crate::cli::Options;
+use crate::destination;
 use crate::error::{Class, Error, Result};
 use crate::session::Session;
 use crate::stop::Stop;
@@ -21,6 +22,11 @@ pub fn command(options: &Options, mut both: Both, stop: &Stop) -> Result<()> {
             "the switch was done at {}: the destination is in charge",
             state.switched_at.as_deref().unwrap_or("an unknown time")
         );
+        if destination::installed(&mut both.destination)? {
+            let identity = &both.source_database.identity;
+            let claim = destination::claim(&mut both.destination, identity)?;
+            copy::check_foreign_keys(options, &mut both.destination, &claim.run, stop);
+        }
         return Ok(());
     }
     refuse_unverified(options, &state)?;
@@ -65,6 +71,7 @@ fn close_and_switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> 
     // What can only be made behind a cycle must be there before applications come.
     prepared.cycle(options, stop)?;
     copy::complete(options, prepared, stop)?;
+    prepared.cycles.applier.rehearse()?;
     objects::refresh_views(prepared, stop)?;
     let setup = Setup {
         patience: patience(options),
@@ -91,6 +98,9 @@ fn close_and_switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> 
     if window.is_some() {
         prepared.cycles.reader.clear_log();
     }
+    let applier = &mut prepared.cycles.applier;
+    let run = applier.run_token().to_string();
+    copy::check_foreign_keys(options, applier.session(), &run, stop);
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 -- $1 oid[]: sequences. Reading last_value needs SELECT, setval needs UPDATE.
 SELECT n.nspname::text AS schema, c.relname::text AS name,
+       pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS usage,
        pg_catalog.has_schema_privilege(n.oid, 'USAGE')
          AND pg_catalog.has_sequence_privilege(c.oid, 'SELECT') AS may_select,
        pg_catalog.has_schema_privilege(n.oid, 'USAGE')
