@@ -95,6 +95,16 @@ impl Both {
         Ok(state)
     }
 
+    /// Creates what is new on the source, where `copy --create-schema` made the schema: following then finds
+    /// it on both sides.
+    ///
+    /// # Errors
+    /// As [`copy::follow`].
+    pub fn bring(&mut self, selection: &Selection, claim: &Claim, stop: &Stop) -> Result<()> {
+        let sessions = (&mut self.source, &mut self.destination);
+        bring(sessions, selection, claim, stop)
+    }
+
     /// Follows what has changed on the source since `init`.
     ///
     /// # Errors
@@ -112,27 +122,32 @@ impl Both {
         };
         follow::follow(&mut self.source, &mut self.destination, setup)
     }
+}
 
-    /// Makes on the destination what has come on the source: what is carried over is followed only when
-    /// it has a place there. What was renamed has not come.
-    fn bring(&mut self, selection: &Selection, claim: &Claim, stop: &Stop) -> Result<()> {
-        let capture = Capture::read(&mut self.source)?;
-        let mut source = Catalog::read(&mut self.source, selection)?;
-        source.relations.retain(|now| {
-            let known = capture.tables.get(&now.oid);
-            known.is_none_or(|known| known.name == now.name)
-        });
-        source.sequences.retain(|now| {
-            let known = capture.sequences.get(&now.oid);
-            known.is_none_or(|known| known == &now.name)
-        });
-        let sides = Sides {
-            source: &source,
-            destination: &Catalog::read(&mut self.destination, &Selection::default())?,
-            claim,
-        };
-        copy::follow(&mut self.source, &mut self.destination, &sides, stop).map(|_| ())
-    }
+/// Makes on the destination what has come on the source. What was renamed has not come.
+fn bring(
+    (source, destination): (&mut Session, &mut Session),
+    selection: &Selection,
+    claim: &Claim,
+    stop: &Stop,
+) -> Result<()> {
+    let capture = Capture::read(source)?;
+    let mut here = Catalog::read(source, selection)?;
+    here.relations.retain(|now| {
+        let known = capture.tables.get(&now.oid);
+        known.is_none_or(|known| known.name == now.name)
+    });
+    here.sequences.retain(|now| {
+        let known = capture.sequences.get(&now.oid);
+        known.is_none_or(|known| known == &now.name)
+    });
+    let there = Catalog::read(destination, &Selection::default())?;
+    let sides = Sides {
+        source: &here,
+        destination: &there,
+        claim,
+    };
+    copy::follow(source, destination, &sides, stop)
 }
 
 fn refuse_standby(session: &Session) -> Result<()> {
@@ -159,8 +174,8 @@ pub struct Prepared {
     pub cycles: Cycles,
     /// A third session, on the source, for looking while the others wait.
     pub observer: Session,
-    /// `copy --create-schema` made the destination's schema.
-    pub schema_created: bool,
+    /// What the destination's bookkeeping says.
+    pub claim: Claim,
     /// The state row as it was.
     pub state: State,
     /// The captured tables of the source.
@@ -209,10 +224,11 @@ pub fn prepare_claimed(
     options: &Options,
     mut both: Both,
     state: State,
-    claim: Claim,
+    mut claim: Claim,
     stop: &Stop,
 ) -> Result<Prepared> {
     mend_fence(&mut both.source)?;
+    destination::look_at_schema(&mut both.destination, &mut claim)?;
     both.bring(&state.selection, &claim, stop)?;
     let Followed {
         catalog: source_catalog,
@@ -231,12 +247,11 @@ pub fn prepare_claimed(
         max_pending: options.max_pending,
         lock_timeout: options.lock_timeout,
     };
-    let schema_created = claim.schema_created;
-    let cycles = Cycles::open(both.source, both.destination, claim, setup)?;
+    let cycles = Cycles::open(both.source, both.destination, claim.clone(), setup)?;
     Ok(Prepared {
         cycles,
         observer,
-        schema_created,
+        claim,
         state,
         source_catalog,
         destination_catalog,
@@ -272,6 +287,13 @@ impl Prepared {
     /// # Errors
     /// As [`follow::look_again`].
     pub fn look_again(&mut self, options: &Options, stop: &Stop) -> Result<(bool, Result<()>)> {
+        let (source, destination) = self.cycles.sessions();
+        bring(
+            (source, destination),
+            &self.state.selection,
+            &self.claim,
+            stop,
+        )?;
         let setup = follow::Setup {
             selection: &self.state.selection,
             patience: patience(options),

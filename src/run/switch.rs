@@ -67,7 +67,7 @@ pub fn switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result
 }
 
 fn close_and_switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<()> {
-    objects::refuse(prepared)?;
+    objects::warn(prepared)?;
     // What can only be made behind a cycle must be there before applications come.
     prepared.cycle(options, stop)?;
     copy::complete(options, prepared, stop)?;

@@ -235,12 +235,9 @@ impl Maker {
             // An identity that is GENERATED ALWAYS cannot be updated, nor by a cascade.
             sql.push_str(&format!(" ON DELETE {}", self.chance.one_of(actions)));
             sql.push_str(&format!(" ON UPDATE {}", self.chance.one_of(actions)));
-            sql.push_str(self.chance.one_of(&[
-                "",
-                "",
-                " DEFERRABLE",
-                " DEFERRABLE INITIALLY DEFERRED",
-            ]));
+            let deferred = ["", "", " DEFERRABLE", " DEFERRABLE INITIALLY DEFERRED"];
+            let chosen: &&str = self.chance.one_of(&deferred);
+            sql.push_str(chosen);
             if table.partitioned_by.is_empty() && self.chance.percent(10) {
                 sql.push_str(" NOT VALID");
             }
