@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::capture::{self, Phase, State};
+use crate::capture::{self, Capture, Phase, State};
 use crate::catalog::{self, Catalog, Database, Selection};
 use crate::cli::Options;
 use crate::conninfo::Conninfo;
@@ -114,10 +114,20 @@ impl Both {
     }
 
     /// Makes on the destination what has come on the source: what is carried over is followed only when
-    /// it has a place there.
+    /// it has a place there. What was renamed has not come.
     fn bring(&mut self, selection: &Selection, claim: &Claim, stop: &Stop) -> Result<()> {
+        let capture = Capture::read(&mut self.source)?;
+        let mut source = Catalog::read(&mut self.source, selection)?;
+        source.relations.retain(|now| {
+            let known = capture.tables.get(&now.oid);
+            known.is_none_or(|known| known.name == now.name)
+        });
+        source.sequences.retain(|now| {
+            let known = capture.sequences.get(&now.oid);
+            known.is_none_or(|known| known == &now.name)
+        });
         let sides = Sides {
-            source: &Catalog::read(&mut self.source, selection)?,
+            source: &source,
             destination: &Catalog::read(&mut self.destination, &Selection::default())?,
             claim,
         };
