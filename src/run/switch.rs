@@ -61,6 +61,8 @@ pub fn switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result
 }
 
 fn close_and_switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<()> {
+    let selection = &prepared.state.selection;
+    open::refuse_large_objects(prepared.cycles.reader.session(), selection)?;
     // What can only be made behind a cycle must be there before applications come.
     prepared.cycles.run(stop)?;
     copy::complete(options, prepared, stop)?;
