@@ -50,6 +50,21 @@ pub fn ident_list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     names.into_iter().map(ident).collect::<Vec<_>>().join(", ")
 }
 
+/// Returns a text as part of one line: a name, or the value of a key, may hold line breaks and whatever
+/// else would make a terminal do something.
+pub fn visible(text: &str) -> String {
+    let unsafe_to_show = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if unsafe_to_show(character) {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,5 +78,10 @@ mod tests {
         assert_eq!(literal("it's"), "'it''s'");
         assert_eq!(literal("a\\b'"), "E'a\\\\b'''");
         assert_eq!(QualifiedName::new("a.b", "c").to_string(), "\"a.b\".\"c\"");
+    }
+
+    #[test]
+    fn what_is_shown_stays_in_its_line() {
+        assert_eq!(visible("a\nb\u{1b}[2J ö '\\'"), "a\\nb\\u{1b}[2J ö '\\'");
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! On the destination every changed key is deleted first and the current rows are inserted then. What
 //! stands at any instant is a subset of a state that was valid on the source, so no unique or exclusion
-//! constraint can fail, whatever values rows have exchanged; with `session_replication_role = replica`
-//! no foreign key acts and no user trigger fires.
+//! constraint can fail, whatever values rows have exchanged; that no foreign key acts and no user trigger
+//! fires is seen to by `destination::role`.
 
 use std::collections::BTreeMap;
 
@@ -89,7 +89,7 @@ pub fn plan(source: &Catalog, destination: &Catalog) -> Result<Plans> {
 impl TablePlan {
     fn new(source: &Relation, destination: &Relation, rank: usize) -> TablePlan {
         let name = &source.name;
-        let format = match source.binary_safe() && destination.binary_safe() {
+        let format = match source.binary_into(destination) {
             true => "(FORMAT binary)",
             false => "(FORMAT text)",
         };

@@ -7,6 +7,7 @@ use env_logger::Builder;
 use log::{Level, LevelFilter, Record};
 
 use crate::error::{Error, Result};
+use crate::ident::visible;
 
 const NAME: &str = "pg_switchover";
 
@@ -34,14 +35,11 @@ pub fn begin(quiet: bool, verbose: u8) {
 }
 
 fn line(record: &Record<'_>) -> String {
+    let said = visible(&record.args().to_string());
     match record.level() {
-        Level::Info => format!("{NAME}: {}", record.args()),
-        Level::Warn => format!("{NAME}: warning: {}", record.args()),
-        level => format!(
-            "{NAME}: {}: {}",
-            level.as_str().to_lowercase(),
-            record.args()
-        ),
+        Level::Info => format!("{NAME}: {said}"),
+        Level::Warn => format!("{NAME}: warning: {said}"),
+        level => format!("{NAME}: {}: {said}", level.as_str().to_lowercase()),
     }
 }
 
@@ -53,7 +51,7 @@ pub fn error(error: &Error) {
 /// Writes a line to standard error, whatever the log filters say.
 pub fn line_to_stderr(text: &str) {
     // Where standard error is closed, the exit status has to do.
-    let _ = writeln!(io::stderr(), "{NAME}: {text}");
+    let _ = writeln!(io::stderr(), "{NAME}: {}", visible(text));
 }
 
 /// Writes a result to standard output.

@@ -1,12 +1,14 @@
 //! What differs between the relations of the source and those of the destination, each by name.
 
+use super::compare_sequences::compare_sequences;
+use super::compare_types::compare_types;
 use super::{Catalog, Column, Relation};
 use crate::ident::{QualifiedName, ident, ident_list};
 
 /// Something that the destination lacks or has otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// The relation or sequence.
+    /// The relation, sequence or type.
     pub name: QualifiedName,
     /// What is different, ready to be shown.
     pub what: String,
@@ -14,10 +16,10 @@ pub struct Difference {
     pub mend: String,
 }
 
-/// Compares what rows need to arrive: tables, columns, the key that finds a row, sequences. With
+/// Compares what rows need to arrive: types, tables, columns, the key that finds a row, sequences. With
 /// `keys` false, keys are left out: they come after the data when the schema is created by `copy`.
 pub fn compare(source: &Catalog, destination: &Catalog, keys: bool) -> Vec<Difference> {
-    let mut differences = Vec::new();
+    let mut differences = compare_types(source, destination);
     for relation in &source.relations {
         let Some(other) = destination.relation(&relation.name) else {
             differences.push(missing("table", &relation.name));
@@ -40,23 +42,15 @@ pub fn compare(source: &Catalog, destination: &Catalog, keys: bool) -> Vec<Diffe
             });
         }
     }
-    for sequence in &source.sequences {
-        if !destination
-            .sequences
-            .iter()
-            .any(|other| other.name == sequence.name)
-        {
-            differences.push(missing("sequence", &sequence.name));
-        }
-    }
+    differences.extend(compare_sequences(source, destination));
     differences
 }
 
-fn missing(kind: &str, name: &QualifiedName) -> Difference {
+pub(super) fn missing(kind: &str, name: &QualifiedName) -> Difference {
     Difference {
         name: name.clone(),
         what: format!("{kind} {name} is missing on the destination"),
-        mend: "create it there, or use copy --create-schema on an empty database".to_string(),
+        mend: "create it there, or let copy --create-schema do it".to_string(),
     }
 }
 
@@ -76,7 +70,7 @@ fn compare_columns(relation: &Relation, other: &Relation, differences: &mut Vec<
                 format!("column {quoted} of table {name} is missing on the destination"),
                 format!(
                     "ALTER TABLE {name} ADD COLUMN {quoted} {} there",
-                    column.type_name
+                    column.type_name.sql
                 ),
             );
             continue;
@@ -85,11 +79,11 @@ fn compare_columns(relation: &Relation, other: &Relation, differences: &mut Vec<
             differ(
                 format!(
                     "column {quoted} of table {name} is of type {} on the source and {} on the destination",
-                    column.type_name, there.type_name
+                    column.type_name.sql, there.type_name.sql
                 ),
                 format!(
                     "ALTER TABLE {name} ALTER COLUMN {quoted} TYPE {} there",
-                    column.type_name
+                    column.type_name.sql
                 ),
             );
         }
@@ -132,7 +126,7 @@ fn compare_keys(relation: &Relation, other: &Relation, differences: &mut Vec<Dif
         names
     };
     let wanted = columns(key);
-    if other.key.as_ref().map(columns).as_ref() != Some(&wanted) {
+    let Some(theirs) = other.key.as_ref().filter(|key| columns(key) == wanted) else {
         let list = ident_list(key.columns.iter().map(|column| column.name.as_str()));
         differences.push(Difference {
             name: relation.name.clone(),
@@ -144,6 +138,34 @@ fn compare_keys(relation: &Relation, other: &Relation, differences: &mut Vec<Dif
                 "ALTER TABLE {} ADD {} ({list}) there",
                 relation.name,
                 if key.primary { "PRIMARY KEY" } else { "UNIQUE" }
+            ),
+        });
+        return;
+    };
+    // Texts that are one key here and two there: the row of the one would stay when the other comes.
+    for column in &key.columns {
+        let there = theirs
+            .columns
+            .iter()
+            .find(|there| there.name == column.name);
+        let Some(there) = there.filter(|there| {
+            there.deterministic != column.deterministic
+                || !column.deterministic && there.collate != column.collate
+        }) else {
+            continue;
+        };
+        let quoted = ident(&column.name);
+        differences.push(Difference {
+            name: relation.name.clone(),
+            what: format!(
+                "the key of table {} compares {quoted} with{} on the source and with{} on the destination",
+                relation.name,
+                column.collate,
+                there.collate
+            ),
+            mend: format!(
+                "ALTER TABLE {} ALTER COLUMN {quoted} TYPE {}{} there",
+                relation.name, column.type_name, column.collate
             ),
         });
     }

@@ -4,15 +4,22 @@
 //! the root, so that the two sides may be partitioned differently.
 
 mod compare;
+mod compare_sequences;
+mod compare_types;
+pub mod objects;
 mod order;
 mod pattern;
+mod policies;
 mod types;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub use compare::compare;
+pub use compare_sequences::looser_sequences;
 pub use order::order;
 pub use pattern::Selection;
+pub use policies::{bound_role, forced, forced_there, no_force, refuse_forced, refuse_policies};
+pub use types::{Spelled, UserType};
 
 use crate::error::{Error, Result};
 use crate::ident::QualifiedName;
@@ -20,6 +27,9 @@ use crate::session::Session;
 
 /// A relation's identity on its own server.
 pub type Oid = u32;
+
+/// Types that users made, by name.
+pub type UserTypes = BTreeMap<QualifiedName, UserType>;
 
 /// A database as one transaction saw it.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +44,8 @@ pub struct Catalog {
     pub foreign_keys: Vec<ForeignKey>,
     /// Sequences, by name.
     pub sequences: Vec<Sequence>,
+    /// The types that users made, of those that the relations' columns are made of.
+    pub types: UserTypes,
 }
 
 /// Facts about a database as a whole.
@@ -104,18 +116,16 @@ pub struct Partition {
 pub struct Column {
     /// Its name, raw.
     pub name: String,
-    /// The type as `format_type` spells it under an empty search_path, ready for SQL.
-    pub type_name: String,
+    /// The type.
+    pub type_name: Spelled,
     /// NOT NULL.
     pub not_null: bool,
     /// Computed from other columns (stored or virtual), so never written.
     pub generated: bool,
-    /// Its binary form means the same on every server.
-    pub binary_safe: bool,
+    /// The built-in type whose binary form it has, if that means the same on every server.
+    pub binary_form: Option<Oid>,
     /// Its text does not depend on settings of the session that prints it.
     pub plain_text: bool,
-    /// The quoted collation, of a collatable type.
-    pub collation: Option<String>,
 }
 
 /// The columns that identify a row, of a unique index over NOT NULL columns.
@@ -134,12 +144,14 @@ pub struct Key {
 pub struct KeyColumn {
     /// Its name, raw.
     pub name: String,
-    /// As [`Column::type_name`].
+    /// The type, ready for SQL.
     pub type_name: String,
     /// The equality of the index, `OPERATOR(pg_catalog.=)`: citext's is not found by `=` alone.
     pub equals: String,
-    /// ` COLLATE …` for a collatable type, else nothing; put behind an expression of that type.
+    /// ` COLLATE …` of the index for a collatable type, else nothing; put behind an expression of it.
     pub collate: String,
+    /// That collation takes only texts of the same bytes for equal; true where there is none.
+    pub deterministic: bool,
     /// As [`Column::plain_text`].
     pub plain_text: bool,
 }
@@ -164,6 +176,27 @@ pub struct Sequence {
     pub name: QualifiedName,
     /// The relation that owns it, if any.
     pub owner: Option<Oid>,
+    /// How it goes on.
+    pub how: SequenceType,
+}
+
+/// What CREATE SEQUENCE says of a sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SequenceType {
+    /// `smallint`, `integer` or `bigint`.
+    pub type_name: String,
+    /// START.
+    pub start: i64,
+    /// INCREMENT BY.
+    pub increment: i64,
+    /// MINVALUE.
+    pub lowest: i64,
+    /// MAXVALUE.
+    pub highest: i64,
+    /// CACHE.
+    pub cache: i64,
+    /// CYCLE.
+    pub cycles: bool,
 }
 
 impl Relation {
@@ -177,9 +210,16 @@ impl Relation {
         self.columns.iter().filter(|column| !column.generated)
     }
 
-    /// Returns true if COPY may use its binary form: every written column's type is safe.
-    pub fn binary_safe(&self) -> bool {
-        self.written_columns().all(|column| column.binary_safe)
+    /// Returns true if COPY may use its binary form from this table into that one: every written column
+    /// has one that means the same on every server, and the same on both sides. The names of types do
+    /// not tell: domains of one name may be over different types. Text converts.
+    pub fn binary_into(&self, other: &Relation) -> bool {
+        self.written_columns().all(|column| {
+            column.binary_form.is_some()
+                && other
+                    .column(&column.name)
+                    .is_some_and(|there| there.binary_form == column.binary_form)
+        })
     }
 
     /// Returns the names of the key's columns, in the key's order; none without a key.
@@ -205,8 +245,9 @@ impl Catalog {
     pub fn read(session: &mut Session, selection: &Selection) -> Result<Catalog> {
         let database = read_database(session)?;
         let (mut relations, mut foreign_tables) = read_relations(session)?;
+        relations.sort_by(|one, other| one.name.cmp(&other.name));
         selection.apply(&mut relations, &mut foreign_tables)?;
-        read_columns(session, &mut relations)?;
+        let types = read_columns(session, &mut relations)?;
         read_keys(session, &mut relations)?;
         let foreign_keys = read_foreign_keys(session)?;
         let mut sequences = read_sequences(session)?;
@@ -228,14 +269,16 @@ impl Catalog {
             foreign_tables,
             foreign_keys,
             sequences,
+            types: types.of_users(),
         })
     }
 
     /// Returns the relation of a name.
     pub fn relation(&self, name: &QualifiedName) -> Option<&Relation> {
-        self.relations
-            .iter()
-            .find(|relation| &relation.name == name)
+        let place = self
+            .relations
+            .binary_search_by(|relation| relation.name.cmp(name));
+        self.relations.get(place.ok()?)
     }
 
     /// Returns the relation of an oid.
@@ -333,7 +376,8 @@ fn oids(relations: &[Relation]) -> Vec<Oid> {
     relations.iter().map(|relation| relation.oid).collect()
 }
 
-fn read_columns(session: &mut Session, relations: &mut [Relation]) -> Result<()> {
+/// Reads the columns, and returns the types that they are made of.
+fn read_columns(session: &mut Session, relations: &mut [Relation]) -> Result<types::Types> {
     let rows = session.query(
         "list the columns",
         include_str!("columns.sql"),
@@ -346,18 +390,17 @@ fn read_columns(session: &mut Session, relations: &mut [Relation]) -> Result<()>
         let type_oid: Oid = row.get(2);
         columns.entry(row.get(0)).or_default().push(Column {
             name: row.get(1),
-            type_name: row.get(3),
+            type_name: types.spell(type_oid, row.get(3)),
             not_null: row.get(4),
             generated: !row.get::<_, String>(5).is_empty(),
-            binary_safe: types.binary_safe(type_oid),
+            binary_form: types.binary_form(type_oid),
             plain_text: types.plain_text(type_oid),
-            collation: row.get(6),
         });
     }
     for relation in relations {
         relation.columns = columns.remove(&relation.oid).unwrap_or_default();
     }
-    Ok(())
+    Ok(types)
 }
 
 fn read_keys(session: &mut Session, relations: &mut [Relation]) -> Result<()> {
@@ -366,12 +409,13 @@ fn read_keys(session: &mut Session, relations: &mut [Relation]) -> Result<()> {
         include_str!("keys.sql"),
         &[&oids(relations)],
     )?;
+    let mut of_relation: HashMap<Oid, Vec<&postgres::Row>> = HashMap::new();
+    for row in &rows {
+        of_relation.entry(row.get(0)).or_default().push(row);
+    }
     for relation in relations {
         let mut key: Option<Key> = None;
-        for row in rows
-            .iter()
-            .filter(|row| row.get::<_, Oid>(0) == relation.oid)
-        {
+        for row in of_relation.remove(&relation.oid).unwrap_or_default() {
             let index: String = row.get(1);
             let name: String = row.get(3);
             let Some(column) = relation.column(&name) else {
@@ -379,12 +423,12 @@ fn read_keys(session: &mut Session, relations: &mut [Relation]) -> Result<()> {
             };
             let key_column = KeyColumn {
                 name,
-                type_name: column.type_name.clone(),
+                type_name: column.type_name.sql.clone(),
                 equals: row.get(4),
-                collate: column
-                    .collation
-                    .as_ref()
+                collate: row
+                    .get::<_, Option<String>>(5)
                     .map_or_else(String::new, |collation| format!(" COLLATE {collation}")),
+                deterministic: row.get(6),
                 plain_text: column.plain_text,
             };
             match &mut key {
@@ -429,6 +473,15 @@ fn read_sequences(session: &mut Session) -> Result<Vec<Sequence>> {
             oid: row.get(0),
             name: QualifiedName::new(row.get::<_, String>(1), row.get::<_, String>(2)),
             owner: row.get(3),
+            how: SequenceType {
+                type_name: row.get(4),
+                start: row.get(5),
+                increment: row.get(6),
+                lowest: row.get(7),
+                highest: row.get(8),
+                cache: row.get(9),
+                cycles: row.get(10),
+            },
         })
         .collect())
 }

@@ -6,7 +6,7 @@ use postgres::Row;
 use serde_json::{Value, json};
 
 use crate::error::{Class, Error, Result, Side};
-use crate::ident::QualifiedName;
+use crate::ident::{QualifiedName, visible};
 
 /// How bad a finding is, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,16 +97,7 @@ impl Finding {
         } else {
             format!("{}: {}; {}", self.severity.word(), self.message, self.mend)
         };
-        // A name may hold a line break, and one finding is one line.
-        text.chars()
-            .map(|character| {
-                if character.is_control() {
-                    ' '
-                } else {
-                    character
-                }
-            })
-            .collect()
+        visible(&text)
     }
 
     fn json(&self) -> Value {
@@ -283,7 +274,7 @@ mod tests {
     fn the_worst_comes_first_one_line_each_and_a_summary_last() {
         assert_eq!(
             as_text(&some(), false),
-            "stops: first wall; climb\nstops: second wall\nspoils: slow; hurry\nnote: a note\n\
+            "stops: first\\nwall; climb\nstops: second wall\nspoils: slow; hurry\nnote: a note\n\
              a switchover cannot be done yet (2 that stop it, 1 that spoil it, 1 to note)\n"
         );
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::capture::{CAPTURE_TRIGGER, TRUNCATE_TRIGGER};
+use crate::capture;
 
 /// An option of a column that one vendor's pg_dump prints and that no server lets be set.
 const FOREIGN_OPTION: &str = "pg_attver";
@@ -41,16 +41,12 @@ impl Filter {
     }
 
     fn wants(&self, entry: &str) -> bool {
-        // Foreign keys come once the data is of one snapshot; the comment of an extension comes with
-        // it, and only its owner may write one.
-        let unwanted = ["FK CONSTRAINT ", "COMMENT - EXTENSION "];
         let step = match entry.starts_with("INDEX ATTACH ") {
             true => Step::Attach,
             false => Step::Create,
         };
         !(step != self.step
-            || unwanted.iter().any(|start| entry.starts_with(start))
-            || is_our_trigger(entry)
+            || is_unwanted(entry)
             || starts_with_one_of(entry, &self.existing)
             || starts_with_one_of(entry, &self.postponed))
     }
@@ -68,11 +64,18 @@ fn entry(line: &str) -> Option<&str> {
     parts.next()
 }
 
+/// Returns true for what is never restored. Foreign keys come once the data is of one snapshot; the comment
+/// of an extension comes with it, and only its owner may write one.
+pub fn is_unwanted(entry: &str) -> bool {
+    ["FK CONSTRAINT ", "COMMENT - EXTENSION "]
+        .iter()
+        .any(|start| entry.starts_with(start))
+        || is_our_trigger(entry)
+}
+
 fn is_our_trigger(entry: &str) -> bool {
-    entry.starts_with("TRIGGER ")
-        && [CAPTURE_TRIGGER, TRUNCATE_TRIGGER]
-            .iter()
-            .any(|name| entry.contains(&format!(" {name} ")))
+    // The name stands between the table's and the owner's, each of which may have spaces.
+    entry.starts_with("TRIGGER ") && entry.split(' ').any(capture::is_our_trigger)
 }
 
 /// Returns true if the entry, cut off before its owner wherever that begins, is in the set.
@@ -89,18 +92,35 @@ pub fn listed(name: &str) -> String {
 }
 
 /// Makes SQL that `pg_restore -f` wrote fit for a server: without psql's own commands, and without
-/// settings and options that it does not know.
+/// settings and options that it does not know. Everything else stays as it is, to the byte: a line may
+/// be part of a name or of a function's body.
 pub fn for_server(sql: &str, version: i32) -> String {
-    let unknown = |line: &str| {
-        line.starts_with("\\restrict ")
-            || line.starts_with("\\unrestrict ")
-            || (version < 170_000 && line == "SET transaction_timeout = 0;")
+    let mut restricted = None;
+    let mut timeout = false;
+    let mut unknown = |line: &str| match line.split_once(' ') {
+        // What comes first is pg_restore's, and what ends it repeats the same random word.
+        Some(("\\restrict", word)) if restricted.is_none() => {
+            restricted = Some(word.to_string());
+            true
+        }
+        Some(("\\unrestrict", word)) => restricted.as_deref() == Some(word),
+        _ if version < 170_000 && !timeout && line == "SET transaction_timeout = 0;" => {
+            timeout = true;
+            true
+        }
+        _ => false,
     };
     let mut text = String::with_capacity(sql.len());
-    for line in sql.lines().filter(|line| !unknown(line)) {
-        if let Some(line) = without_foreign_option(line) {
-            text.push_str(&line);
-            text.push('\n');
+    for line in sql.split_inclusive('\n') {
+        match line.strip_suffix('\n') {
+            Some(bare) if unknown(bare) => {}
+            Some(bare) => {
+                if let Some(line) = without_foreign_option(bare) {
+                    text.push_str(&line);
+                    text.push('\n');
+                }
+            }
+            None => text.push_str(line),
         }
     }
     text
@@ -140,6 +160,7 @@ mod tests {
 3302; 1259 16397 INDEX public t_a_b role with spaces
 3303; 2620 16398 TRIGGER public t pg_switchover_capture postgres
 3304; 2620 16399 TRIGGER Odd \"Schema\" a table pg_switchover_truncate the owner
+3308; 2620 16403 TRIGGER public p pg_switchover_capture_16390 postgres
 3305; 2620 16401 TRIGGER public t audit postgres
 3306; 2606 16402 FK CONSTRAINT public t t_parent_fkey postgres
 3307; 0 0 COMMENT public CONSTRAINT t_parent_fkey ON t postgres
@@ -183,6 +204,13 @@ mod tests {
         let sql = "\\restrict abc\n\nSET transaction_timeout = 0;\nSET row_security = off;\n\\unrestrict abc\n";
         assert_eq!(for_server(sql, 160_003), "\nSET row_security = off;\n");
         assert!(for_server(sql, 180_000).contains("transaction_timeout"));
+    }
+
+    #[test]
+    fn what_only_looks_like_that_is_left_as_it_is() {
+        let body = "SELECT 'a\r\n\\restrict abc\n\\unrestrict other\nSET transaction_timeout = 0;\nlast line'";
+        let sql = format!("\\restrict abc\nSET transaction_timeout = 0;\n{body}");
+        assert_eq!(for_server(&sql, 160_003), body);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use super::chunks::SMALL;
 use super::table::Table;
 use crate::cli::Progress as When;
+use crate::ident::visible;
 
 /// Bars at once, besides the total.
 const BARS: usize = 6;
@@ -106,7 +107,7 @@ impl Progress {
                 if bars < BARS && table.weight >= WORTH_A_BAR {
                     let new = all.insert_before(total, ProgressBar::new(table.weight));
                     new.set_style(style("{prefix:30!} [{bar:20}] {msg}"));
-                    new.set_prefix(name.to_string());
+                    new.set_prefix(visible(&name.to_string()));
                     bar = Some(new);
                 }
             }

@@ -93,7 +93,7 @@ impl<'a> Table<'a> {
             .collect();
         Table {
             relation,
-            binary: binary(relation, destination),
+            binary: relation.binary_into(destination),
             weight: chunks.iter().map(|chunk| chunk.weight).sum(),
             columns: ident_list(columns.iter().copied()),
             state: Mutex::new(State::new(chunks.len(), 1)),
@@ -306,15 +306,4 @@ fn file_of(name: &str) -> String {
     format!(
         "SELECT {name}::text, pg_catalog.pg_relation_filenode({name}::pg_catalog.regclass)::text"
     )
-}
-
-/// Returns true if COPY may use its binary form: the types are safe on both sides and are called the
-/// same, for the destination may have been given other types on purpose, and text converts.
-fn binary(source: &Relation, destination: &Relation) -> bool {
-    source.binary_safe()
-        && source.written_columns().all(|column| {
-            destination
-                .column(&column.name)
-                .is_some_and(|there| there.binary_safe && there.type_name == column.type_name)
-        })
 }

@@ -96,8 +96,9 @@ impl Cycles {
         setup: Setup,
     ) -> Result<Cycles> {
         let names: Vec<QualifiedName> = setup.sequences.values().cloned().collect();
+        let moved: Vec<&QualifiedName> = setup.plans.values().map(|plan| &plan.name).collect();
         Ok(Cycles {
-            applier: Applier::new(destination, claim, &names, setup.lock_timeout)?,
+            applier: Applier::new(destination, claim, &moved, &names, setup.lock_timeout)?,
             reader: Reader::new(source, setup.sequences, setup.lock_timeout)?,
             fetchers: None,
             plans: setup.plans,
@@ -110,6 +111,17 @@ impl Cycles {
     /// Returns the statements per table.
     pub fn plans(&self) -> &Plans {
         &self.plans
+    }
+
+    /// Returns both main sessions, the source's first, outside of a cycle.
+    pub fn sessions(&mut self) -> (&mut Session, &mut Session) {
+        (self.reader.session(), self.applier.session())
+    }
+
+    /// Goes on with other statements for these tables, and these sequences: the schema has changed.
+    pub fn replan(&mut self, plans: Plans, sequences: BTreeMap<Oid, QualifiedName>) {
+        self.plans.extend(plans);
+        self.reader.carry_sequences(sequences);
     }
 
     /// Returns the rows that one message may bring.
@@ -135,8 +147,9 @@ impl Cycles {
     /// As [`Cycles::run`].
     pub fn run_open(&mut self, stop: &Stop) -> Result<Report> {
         let mut attempt = 1;
+        let mut rows = self.max_pending;
         loop {
-            let result = self.attempt();
+            let result = self.attempt(rows);
             match result {
                 Err(error)
                     if attempt < ATTEMPTS && lock::may_try_again(&error) && !stop.asked() =>
@@ -145,15 +158,22 @@ impl Cycles {
                     stop.sleep(PAUSE * attempt);
                     attempt += 1;
                 }
+                // One message for all tables was refused. COPY, table by table, may have the room that
+                // the message had not; and what it refuses too, it says of which table.
+                Err(error) if rows > 0 && refused(&error) && !stop.asked() => {
+                    log::debug!("cycle is tried again by COPY: {error}");
+                    rows = 0;
+                }
                 other => return other,
             }
         }
     }
 
-    fn attempt(&mut self) -> Result<Report> {
+    /// Tries once; more than so many `rows` go by COPY.
+    fn attempt(&mut self, rows: u64) -> Result<Report> {
         let started = Instant::now();
         let limits = Limits {
-            rows: self.max_pending,
+            rows,
             bytes: MESSAGE_BYTES,
         };
         let changes = self.reader.begin("", limits, true, "")?;
@@ -245,4 +265,17 @@ impl Cycles {
         }
         result
     }
+}
+
+/// Returns true if it was the values, or their size, that a server refused: SQLSTATE classes 22 (data), 23
+/// (constraints), 54 (limits), and no memory (53200, or an internal error from a request of 1 GB).
+fn refused(error: &Error) -> bool {
+    let Some(state) = error.sqlstate.as_ref().map(postgres::error::SqlState::code) else {
+        return false;
+    };
+    !error.connection_lost
+        && (["22", "23", "54"]
+            .iter()
+            .any(|class| state.starts_with(class))
+            || matches!(state, "53200" | "XX000"))
 }

@@ -12,10 +12,10 @@ pub use settle::{Outcome, flipped, mend_fence, settle};
 use window::Attempt;
 pub use window::Window;
 
-use crate::capture::Capture;
-use crate::catalog::{Catalog, Selection};
+use crate::catalog::{Selection, UserTypes};
 use crate::cycle::{Cycles, Report};
 use crate::error::{Class, Error, Result, Side};
+use crate::follow;
 use crate::lock::{self, Patience};
 use crate::session::Session;
 use crate::stop::Stop;
@@ -31,7 +31,8 @@ pub struct Setup {
     pub terminate_blockers: bool,
 }
 
-/// Flips the pointer. `Ok(None)` if that was found to have happened although its answer was lost.
+/// Flips the pointer. `known` are the source's types as they were when the destination was compared with
+/// it. `Ok(None)` if the flip was found to have happened although its answer was lost.
 ///
 /// # Errors
 /// Class lock-not-obtained when patience is used up, outcome-unknown if the source cannot be asked
@@ -40,7 +41,7 @@ pub fn switch(
     cycles: &mut Cycles,
     observer: &mut Session,
     setup: Setup,
-    selection: &Selection,
+    (selection, mut known): (&Selection, UserTypes),
     stop: &Stop,
 ) -> Result<Option<Window>> {
     let Patience { timeout, attempts } = setup.patience;
@@ -59,8 +60,29 @@ pub fn switch(
             stop.sleep(setup.interval);
             continue;
         }
-        still_captured(cycles.reader.session(), selection)?;
-        let report = close_in(cycles, stop)?;
+        // A trigger that somebody has disabled since the last look would lose changes without a trace.
+        let look = follow::Setup {
+            selection,
+            patience: setup.patience,
+            stop,
+        };
+        let look = follow::look_again(cycles, look, &known)?;
+        look.drift?;
+        if let Some((source, _)) = look.catalogs {
+            known = source.types;
+        }
+        let report = match close_in(cycles, stop) {
+            Err(error) if follow::is_drift(&error) => {
+                last = error.to_string();
+                log::info!("attempt {attempt} of {attempts}: {last}");
+                continue;
+            }
+            Err(error) => {
+                let (source, destination) = cycles.sessions();
+                return Err(follow::name_missing(error, source, destination));
+            }
+            Ok(report) => report,
+        };
         if let Decision::Wait(why) = decide(&report, cycles.max_pending(), timeout) {
             log::info!("not close enough yet: {why}");
             last = why;
@@ -68,7 +90,13 @@ pub fn switch(
             continue;
         }
         stop.check()?;
-        match window::attempt(cycles, observer, timeout, setup.terminate_blockers)? {
+        let attempted = match window::attempt(cycles, observer, timeout, setup.terminate_blockers) {
+            Err(error) if follow::is_drift(&error) => {
+                Attempt::NotYet(error.to_string(), Vec::new())
+            }
+            other => other?,
+        };
+        match attempted {
             Attempt::Flipped(window) => return Ok(Some(window)),
             Attempt::Unknown(error) => {
                 log::warn!("{error}; looking whether the flip has committed");
@@ -118,11 +146,4 @@ fn close_in(cycles: &mut Cycles, stop: &Stop) -> Result<Report> {
         }
     }
     Ok(report)
-}
-
-/// Looks once more whether every table is captured as it was: a trigger that somebody has disabled
-/// since the last look would lose changes without a trace.
-fn still_captured(session: &mut Session, selection: &Selection) -> Result<()> {
-    let catalog = Catalog::read(session, selection)?;
-    Capture::read(session)?.refuse_drift(&catalog)
 }

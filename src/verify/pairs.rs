@@ -102,7 +102,7 @@ fn columns<'a>(
         match other.column(&column.name) {
             Some(there) => compared.push(Compared {
                 name: &column.name,
-                form: form(&column.type_name, &there.type_name),
+                form: form(&column.type_name.sql, &there.type_name.sql),
             }),
             None => missing.push(column.name.as_str()),
         }

@@ -98,7 +98,10 @@ fn whole_number(pair: &Pair<'_>, key: &Key) -> Option<String> {
     };
     let is_whole = |relation: &Relation| {
         relation.column(&column.name).is_some_and(|column| {
-            matches!(column.type_name.as_str(), "smallint" | "integer" | "bigint")
+            matches!(
+                column.type_name.sql.as_str(),
+                "smallint" | "integer" | "bigint"
+            )
         })
     };
     (is_whole(pair.source) && is_whole(pair.destination))
@@ -289,17 +292,19 @@ pub fn key_condition(key: &Key, literals: &str) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::catalog::{Column, KeyColumn};
+    use crate::catalog::{Column, KeyColumn, Spelled};
 
     fn column(name: &str, type_name: &str) -> Column {
         Column {
             name: name.to_string(),
-            type_name: type_name.to_string(),
+            type_name: Spelled {
+                sql: type_name.to_string(),
+                comparable: type_name.to_string(),
+            },
             not_null: true,
             generated: false,
-            binary_safe: true,
+            binary_form: None,
             plain_text: true,
-            collation: None,
         }
     }
 
@@ -309,9 +314,10 @@ mod tests {
             .filter(|column| key.contains(&column.name.as_str()))
             .map(|column| KeyColumn {
                 name: column.name.clone(),
-                type_name: column.type_name.clone(),
+                type_name: column.type_name.sql.clone(),
                 equals: "OPERATOR(pg_catalog.=)".to_string(),
                 collate: String::new(),
+                deterministic: true,
                 plain_text: true,
             })
             .collect();

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::ident::{QualifiedName, ident_list};
+use crate::ident::{QualifiedName, ident_list, visible};
 use crate::sequences::Value;
 
 /// So many rows of a table are named; the others are only counted.
@@ -113,20 +113,23 @@ impl Difference {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown_name = visible(&self.name().to_string());
         match self {
-            Difference::Table { name, what } => write!(f, "table {name} {what}"),
+            Difference::Table { what, .. } => {
+                write!(f, "table {shown_name} {}", visible(what))
+            }
             Difference::Rows {
-                name,
                 missing,
                 extra,
                 changed,
                 complete,
                 shown,
+                ..
             } => {
                 let at_least = if *complete { "" } else { "at least " };
                 write!(
                     f,
-                    "table {name}: {at_least}{missing} missing on the destination, \
+                    "table {shown_name}: {at_least}{missing} missing on the destination, \
                      {extra} only on the destination, {changed} with other values"
                 )?;
                 for row in shown {
@@ -139,11 +142,15 @@ impl fmt::Display for Difference {
                 Ok(())
             }
             Difference::Sequence {
-                name,
                 source,
                 destination,
+                ..
             } => {
-                write!(f, "sequence {name} is at {} on the source, ", at(*source))?;
+                write!(
+                    f,
+                    "sequence {shown_name} is at {} on the source, ",
+                    at(*source)
+                )?;
                 match destination {
                     Some(value) => write!(f, "at {} on the destination", at(*value)),
                     None => f.write_str("and missing on the destination"),
@@ -164,16 +171,17 @@ fn at(value: Value) -> String {
 
 impl fmt::Display for RowDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = visible(&self.key);
         match &self.kind {
-            Kind::Missing => write!(f, "{}: missing on the destination", self.key),
-            Kind::Extra => write!(f, "{}: only on the destination", self.key),
+            Kind::Missing => write!(f, "{key}: missing on the destination"),
+            Kind::Extra => write!(f, "{key}: only on the destination"),
             // Its columns are looked up after the row: by then a key may not be found by its text.
             Kind::Columns(columns) if columns.is_empty() => {
-                write!(f, "{}: values differ", self.key)
+                write!(f, "{key}: values differ")
             }
             Kind::Columns(columns) => {
                 let names = ident_list(columns.iter().map(String::as_str));
-                write!(f, "{}: differs in {names}", self.key)
+                write!(f, "{key}: differs in {}", visible(&names))
             }
         }
     }

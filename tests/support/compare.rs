@@ -284,7 +284,9 @@ fn without_names_of_not_null(dump: &str) -> String {
         kept.push_str(before);
         let name = first_identifier(&named[WORD.len()..]);
         let behind = &named[WORD.len() + name.len()..];
-        let made_up = name.trim_end_matches('"').ends_with("_not_null");
+        let made_up = name
+            .trim_end_matches(|end: char| end == '"' || end.is_ascii_digit())
+            .ends_with("_not_null");
         if made_up && behind.starts_with(" NOT NULL") {
             rest = &behind[1..];
         } else {

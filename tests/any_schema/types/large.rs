@@ -1,0 +1,1 @@
+//! Values that are hard to carry because of their size.
