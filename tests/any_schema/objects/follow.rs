@@ -28,7 +28,8 @@ fn new_partitions_and_sequences_are_created_by_the_next_sync() {
     );
     judge(&pair);
     // Also while cycles run, under writes to what is new.
-    let sync = pair.spawn(&["sync", "--follow", "--interval=0.1"]);
+    let mut sync = pair.spawn(&["sync", "--follow", "--interval=0.1"]);
+    sync.wait_for_stderr("cycle", LIMIT);
     pair.on_source(
         "CREATE TABLE app.log_5 PARTITION OF app.log FOR VALUES FROM ('2024-06-01') TO ('2024-07-01');
          CREATE INDEX \"only this\" ON app.log_5 (id, note);
