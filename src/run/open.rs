@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::capture::{self, Phase, State};
+use crate::capture::{self, Capture, Phase, State};
 use crate::catalog::{self, Catalog, Database, Selection};
 use crate::cli::Options;
 use crate::conninfo::Conninfo;
@@ -95,6 +95,16 @@ impl Both {
         Ok(state)
     }
 
+    /// Creates what is new on the source, where `copy --create-schema` made the schema: following then finds
+    /// it on both sides.
+    ///
+    /// # Errors
+    /// As [`copy::follow`].
+    pub fn bring(&mut self, selection: &Selection, claim: &Claim, stop: &Stop) -> Result<()> {
+        let sessions = (&mut self.source, &mut self.destination);
+        bring(sessions, selection, claim, stop)
+    }
+
     /// Follows what has changed on the source since `init`.
     ///
     /// # Errors
@@ -112,17 +122,32 @@ impl Both {
         };
         follow::follow(&mut self.source, &mut self.destination, setup)
     }
+}
 
-    /// Makes on the destination what has come on the source: what is carried over is followed only when
-    /// it has a place there.
-    fn bring(&mut self, selection: &Selection, claim: &Claim, stop: &Stop) -> Result<()> {
-        let sides = Sides {
-            source: &Catalog::read(&mut self.source, selection)?,
-            destination: &Catalog::read(&mut self.destination, &Selection::default())?,
-            claim,
-        };
-        copy::follow(&mut self.source, &mut self.destination, &sides, stop).map(|_| ())
-    }
+/// Makes on the destination what has come on the source. What was renamed has not come.
+fn bring(
+    (source, destination): (&mut Session, &mut Session),
+    selection: &Selection,
+    claim: &Claim,
+    stop: &Stop,
+) -> Result<()> {
+    let capture = Capture::read(source)?;
+    let mut here = Catalog::read(source, selection)?;
+    here.relations.retain(|now| {
+        let known = capture.tables.get(&now.oid);
+        known.is_none_or(|known| known.name == now.name)
+    });
+    here.sequences.retain(|now| {
+        let known = capture.sequences.get(&now.oid);
+        known.is_none_or(|known| known == &now.name)
+    });
+    let there = Catalog::read(destination, &Selection::default())?;
+    let sides = Sides {
+        source: &here,
+        destination: &there,
+        claim,
+    };
+    copy::follow(source, destination, &sides, stop)
 }
 
 fn refuse_standby(session: &Session) -> Result<()> {
@@ -149,8 +174,8 @@ pub struct Prepared {
     pub cycles: Cycles,
     /// A third session, on the source, for looking while the others wait.
     pub observer: Session,
-    /// `copy --create-schema` made the destination's schema.
-    pub schema_created: bool,
+    /// What the destination's bookkeeping says.
+    pub claim: Claim,
     /// The state row as it was.
     pub state: State,
     /// The captured tables of the source.
@@ -199,10 +224,11 @@ pub fn prepare_claimed(
     options: &Options,
     mut both: Both,
     state: State,
-    claim: Claim,
+    mut claim: Claim,
     stop: &Stop,
 ) -> Result<Prepared> {
     mend_fence(&mut both.source)?;
+    destination::look_at_schema(&mut both.destination, &mut claim)?;
     both.bring(&state.selection, &claim, stop)?;
     let Followed {
         catalog: source_catalog,
@@ -221,12 +247,11 @@ pub fn prepare_claimed(
         max_pending: options.max_pending,
         lock_timeout: options.lock_timeout,
     };
-    let schema_created = claim.schema_created;
-    let cycles = Cycles::open(both.source, both.destination, claim, setup)?;
+    let cycles = Cycles::open(both.source, both.destination, claim.clone(), setup)?;
     Ok(Prepared {
         cycles,
         observer,
-        schema_created,
+        claim,
         state,
         source_catalog,
         destination_catalog,
@@ -262,6 +287,13 @@ impl Prepared {
     /// # Errors
     /// As [`follow::look_again`].
     pub fn look_again(&mut self, options: &Options, stop: &Stop) -> Result<(bool, Result<()>)> {
+        let (source, destination) = self.cycles.sessions();
+        bring(
+            (source, destination),
+            &self.state.selection,
+            &self.claim,
+            stop,
+        )?;
         let setup = follow::Setup {
             selection: &self.state.selection,
             patience: patience(options),
@@ -280,4 +312,27 @@ impl Prepared {
         let (source, destination) = self.cycles.sessions();
         follow::name_missing(error, source, destination)
     }
+}
+
+/// Refuses a whole database with large objects: they have no triggers, and would stay behind unsaid.
+/// Whoever chooses what to move has chosen to leave them.
+///
+/// # Errors
+/// There are some; says how to go on.
+pub fn refuse_large_objects(source: &mut Session, selection: &Selection) -> Result<()> {
+    let sql = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_largeobject_metadata";
+    let number: i64 = source.query_one("look for large objects", sql, &[])?.get(0);
+    if number == 0 || !selection.takes_all() {
+        return Ok(());
+    }
+    let objects = super::counted(
+        usize::try_from(number).unwrap_or(usize::MAX),
+        "large object",
+    );
+    Err(Error::failed(format!(
+        "the source has {objects}, which cannot be moved"
+    ))
+    .mend(
+        "turn them into bytea columns (vacuumlo removes those that nothing refers to), or leave them behind by choosing what to move: init --schema='*'",
+    ))
 }
