@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::capture::{self, Capture, Phase, State};
+use crate::capture::{self, Phase, State};
 use crate::catalog::{self, Catalog, Database, Selection};
 use crate::cli::Options;
 use crate::conninfo::Conninfo;
@@ -124,27 +124,19 @@ impl Both {
     }
 }
 
-/// Makes on the destination what has come on the source. What was renamed has not come.
+/// Makes on the destination what has come on the source, where the schema there is ours.
 fn bring(
     (source, destination): (&mut Session, &mut Session),
     selection: &Selection,
     claim: &Claim,
     stop: &Stop,
 ) -> Result<()> {
-    let capture = Capture::read(source)?;
-    let mut here = Catalog::read(source, selection)?;
-    here.relations.retain(|now| {
-        let known = capture.tables.get(&now.oid);
-        known.is_none_or(|known| known.name == now.name)
-    });
-    here.sequences.retain(|now| {
-        let known = capture.sequences.get(&now.oid);
-        known.is_none_or(|known| known == &now.name)
-    });
-    let there = Catalog::read(destination, &Selection::default())?;
+    if !claim.schema_created {
+        return Ok(());
+    }
     let sides = Sides {
-        source: &here,
-        destination: &there,
+        source: &Catalog::read(source, selection)?,
+        destination: &Catalog::read(destination, &Selection::default())?,
         claim,
     };
     copy::follow(source, destination, &sides, stop)
@@ -235,8 +227,19 @@ pub fn prepare_claimed(
         capture,
         ..
     } = both.follow(options, &state.selection, stop)?;
-    capture.refuse_drift(&source_catalog)?;
     let destination_catalog = Catalog::read(&mut both.destination, &Selection::default())?;
+    if let Err(drift) = capture.refuse_drift(&source_catalog) {
+        if capture.lacks_only_sequences(&source_catalog) {
+            // Says with which statements they are made.
+            let sides = Sides {
+                source: &source_catalog,
+                destination: &destination_catalog,
+                claim: &claim,
+            };
+            copy::follow(&mut both.source, &mut both.destination, &sides, stop)?;
+        }
+        return Err(drift);
+    }
     refuse_differences(&source_catalog, &destination_catalog, true)?;
     let observer = both.source.another("observer")?;
     let sequences: BTreeMap<_, _> = capture.sequences;
