@@ -141,7 +141,9 @@ pub fn end(observer: &mut Session, blockers: &[Blocker]) {
         log::warn!("ending {blocker}");
         let sql = "SELECT pg_catalog.pg_terminate_backend($1)";
         if let Err(error) = observer.query("end a session", sql, &[&blocker.pid]) {
-            log::warn!("{error}");
+            let barred = error.is(&SqlState::INSUFFICIENT_PRIVILEGE);
+            let mend = "GRANT pg_signal_backend TO our role, or end it as a superuser";
+            log::warn!("{}", if barred { error.mend(mend) } else { error });
         }
     }
 }

@@ -9,6 +9,7 @@ mod copy;
 mod cycle;
 mod destination;
 mod error;
+mod follow;
 mod guard;
 mod ident;
 mod lock;

@@ -51,7 +51,8 @@ pub fn read(session: &mut Session, names: &[QualifiedName]) -> Result<Values> {
 pub fn set(values: &Values) -> String {
     let one = |(name, value): (&QualifiedName, &Value)| {
         format!(
-            "pg_catalog.setval({}::pg_catalog.regclass, {}, {})",
+            // Quoted: the lowest one, unquoted, is the negative of a number that is no bigint.
+            "pg_catalog.setval({}::pg_catalog.regclass, '{}', {})",
             literal(&name.to_string()),
             value.last_value,
             value.is_called
@@ -93,8 +94,8 @@ mod tests {
         let changed = changed(&wanted, &known);
         assert_eq!(
             set(&changed),
-            "SELECT pg_catalog.setval('\"public\".\"b\"'::pg_catalog.regclass, 1, true), \
-             pg_catalog.setval('\"public\".\"c\"'::pg_catalog.regclass, 9, true);\n"
+            "SELECT pg_catalog.setval('\"public\".\"b\"'::pg_catalog.regclass, '1', true), \
+             pg_catalog.setval('\"public\".\"c\"'::pg_catalog.regclass, '9', true);\n"
         );
         assert_eq!(set(&Values::new()), "");
     }

@@ -1,5 +1,6 @@
 //! Whatever a real schema contains arrives exactly, or is refused by name: never a silent difference.
 
+mod cases;
 mod columns;
 mod databases;
 mod ddl;

@@ -3,10 +3,62 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use crate::catalog::{Catalog, Oid, Relation};
 use crate::error::{Error, Result};
 use crate::ident::QualifiedName;
 use crate::session::Session;
+
+/// A column as `switchover.shape()` tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attribute {
+    /// Its number, which stays when it is renamed.
+    pub number: i64,
+    /// Its name.
+    pub name: String,
+    /// Type, type modifier, and how it is generated.
+    kind: (i64, i64, String),
+}
+
+/// What a member was, or is, like: see `switchover.members()`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemberState {
+    /// The row trigger that it has from its root.
+    pub link: Oid,
+    /// Its file.
+    pub file: Oid,
+    /// A hash of the versions of its columns.
+    pub attributes: i64,
+}
+
+/// What holds rows of a captured table, and is not as it was noted.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// The partition, or the table itself.
+    pub oid: Oid,
+    /// As it was noted; `None` if it is new.
+    pub then: Option<MemberState>,
+    /// As it is; `None` if it is gone.
+    pub now: Option<MemberState>,
+    /// The partition's constraint when it was noted.
+    pub bound: Option<String>,
+}
+
+impl Member {
+    /// Returns true if it came or went, or both.
+    pub fn moved(&self) -> bool {
+        self.then.map(|state| state.link) != self.now.map(|state| state.link)
+    }
+
+    /// Returns true if ALTER TABLE may have rewritten its contents, which no trigger sees.
+    pub fn rewritten(&self) -> bool {
+        match (self.then, self.now) {
+            (Some(then), Some(now)) => then.file != now.file && then.attributes != now.attributes,
+            _ => false,
+        }
+    }
+}
 
 /// A table as `init` noted it.
 #[derive(Debug, Clone)]
@@ -15,20 +67,86 @@ pub struct Captured {
     pub oid: Oid,
     /// Its name then.
     pub name: QualifiedName,
-    /// Its columns, and partitions, are still the same.
-    pub same_shape: bool,
-    /// The columns whose values are logged.
+    /// Its columns then.
+    pub columns: Vec<Attribute>,
+    /// Its columns now; `None` if it was dropped.
+    pub columns_now: Option<Vec<Attribute>>,
+    /// The text that these were read from.
+    pub shape_now: Option<String>,
+    /// The columns whose values are logged, by their names then.
     pub key: Vec<String>,
+    /// The hash of its functions.
+    pub functions: String,
+    /// What holds its rows, where that has changed.
+    pub changed: Vec<Member>,
 }
 
 impl Captured {
+    /// Returns true if its columns are the same.
+    pub fn same_columns(&self) -> bool {
+        self.columns_now.as_ref() == Some(&self.columns)
+    }
+
+    /// Returns true if the same columns are left, whatever they are called now, and none is new.
+    pub fn renamed_columns_only(&self) -> bool {
+        let known = |now: &Attribute| {
+            self.columns
+                .iter()
+                .any(|then| then.number == now.number && then.kind == now.kind)
+        };
+        self.columns_now
+            .as_ref()
+            .is_some_and(|columns| columns.iter().all(known))
+    }
+
+    /// Returns true if partitions came or went.
+    pub fn moved(&self) -> bool {
+        self.changed.iter().any(Member::moved)
+    }
+
+    /// Returns true if ALTER TABLE may have rewritten its contents.
+    pub fn rewritten(&self) -> bool {
+        self.changed.iter().any(Member::rewritten)
+    }
+
     /// Returns true if what is logged of the table is what identifies its rows now. Values of one key
     /// that are taken for values of another one would change other rows.
     pub fn has_key_of(&self, relation: &Relation) -> bool {
-        relation
-            .key_columns()
-            .eq(self.key.iter().map(String::as_str))
+        let then = self.key.iter().map(|name| number_of(&self.columns, name));
+        let now = self.columns_now.as_deref().unwrap_or_default();
+        then.eq(relation.key_columns().map(|name| number_of(now, name)))
     }
+
+    /// Returns true if a column of the key may have been logged from another one that has its name now.
+    pub fn key_name_taken(&self) -> bool {
+        let now = self.columns_now.as_deref().unwrap_or_default();
+        self.key.iter().any(|name| {
+            let number = number_of(now, name);
+            number.is_some() && number != number_of(&self.columns, name)
+        })
+    }
+}
+
+fn number_of(columns: &[Attribute], name: &str) -> Option<i64> {
+    let column = columns.iter().find(|column| column.name == name);
+    column.map(|column| column.number)
+}
+
+/// Reads what `switchover.shape()` returns.
+fn attributes(shape: &str) -> Vec<Attribute> {
+    let Ok(Value::Array(columns)) = serde_json::from_str(shape) else {
+        return Vec::new();
+    };
+    let number = |value: &Value| value.as_i64().unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+    columns
+        .iter()
+        .map(|column| Attribute {
+            number: number(&column[0]),
+            name: text(&column[1]),
+            kind: (number(&column[2]), number(&column[3]), text(&column[4])),
+        })
+        .collect()
 }
 
 /// A trigger that is missing (`enabled` is `None`) or not ENABLE ALWAYS.
@@ -61,10 +179,11 @@ impl Capture {
     /// # Errors
     /// As the server says.
     pub fn read(session: &mut Session) -> Result<Capture> {
-        let sql = "SELECT table_id, schema_name, table_name,
-                          shape IS NOT DISTINCT FROM switchover.shape(table_id), key_columns
+        let sql = "SELECT table_id, schema_name, table_name, shape, switchover.shape(table_id),
+                          key_columns, functions
                      FROM switchover.captured";
         let tables = session.query("list the captured tables", sql, &[])?;
+        let mut changed = read_members(session)?;
         let triggers = session.query(
             "look at the capture triggers",
             include_str!("triggers.sql"),
@@ -73,22 +192,21 @@ impl Capture {
         let sql =
             "SELECT sequence_id, schema_name, sequence_name FROM switchover.captured_sequence";
         let sequences = session.query("list the captured sequences", sql, &[])?;
+        let name = |row: &postgres::Row| {
+            QualifiedName::new(row.get::<_, String>(1), row.get::<_, String>(2))
+        };
+        let mut table = |row: &postgres::Row| Captured {
+            oid: row.get(0),
+            name: name(row),
+            columns: attributes(row.get(3)),
+            columns_now: row.get::<_, Option<&str>>(4).map(attributes),
+            shape_now: row.get(4),
+            key: row.get(5),
+            functions: row.get(6),
+            changed: changed.remove(&row.get::<_, Oid>(0)).unwrap_or_default(),
+        };
         Ok(Capture {
-            tables: tables
-                .iter()
-                .map(|row| {
-                    let name = QualifiedName::new(row.get::<_, String>(1), row.get::<_, String>(2));
-                    (
-                        row.get(0),
-                        Captured {
-                            oid: row.get(0),
-                            name,
-                            same_shape: row.get(3),
-                            key: row.get(4),
-                        },
-                    )
-                })
-                .collect(),
+            tables: tables.iter().map(|row| (row.get(0), table(row))).collect(),
             broken_triggers: triggers
                 .iter()
                 .map(|row| BrokenTrigger {
@@ -100,10 +218,7 @@ impl Capture {
                 .collect(),
             sequences: sequences
                 .iter()
-                .map(|row| {
-                    let name = QualifiedName::new(row.get::<_, String>(1), row.get::<_, String>(2));
-                    (row.get(0), name)
-                })
+                .map(|row| (row.get(0), name(row)))
                 .collect(),
         })
     }
@@ -113,7 +228,7 @@ impl Capture {
         let reshaped = self
             .tables
             .values()
-            .filter(|table| !table.same_shape)
+            .filter(|table| !table.same_columns() || table.moved() || table.rewritten())
             .map(|table| table.oid);
         self.broken_triggers
             .iter()
@@ -131,15 +246,20 @@ impl Capture {
                 Some(now) if now.name != table.name => {
                     drift.push(format!("table {} is now called {}", table.name, now.name));
                 }
-                Some(now) if !table.same_shape => {
-                    let what = match now.partitioned {
-                        true => "columns or partitions",
-                        false => "columns",
-                    };
-                    drift.push(format!("the {what} of table {} have changed", table.name));
+                Some(_) if !table.same_columns() => {
+                    drift.push(format!("the columns of table {} have changed", table.name));
                 }
                 Some(now) if !table.has_key_of(now) => {
                     drift.push(format!("the key of table {} has changed", table.name));
+                }
+                Some(_) if table.moved() => {
+                    drift.push(format!(
+                        "the partitions of table {} have changed",
+                        table.name
+                    ));
+                }
+                Some(_) if table.rewritten() => {
+                    drift.push(format!("table {} was rewritten", table.name));
                 }
                 Some(_) => {}
             }
@@ -211,4 +331,27 @@ impl Capture {
             )),
         })
     }
+}
+
+/// Reads what holds rows and is not as it was noted, by captured table.
+fn read_members(session: &mut Session) -> Result<BTreeMap<Oid, Vec<Member>>> {
+    let sql = include_str!("members.sql");
+    let rows = session.query("look at the partitions and files", sql, &[])?;
+    let state = |row: &postgres::Row, link: usize, file: usize| {
+        row.get::<_, Option<Oid>>(link).map(|link| MemberState {
+            link,
+            file: row.get(file),
+            attributes: row.get(file + 1),
+        })
+    };
+    let mut members: BTreeMap<Oid, Vec<Member>> = BTreeMap::new();
+    for row in &rows {
+        members.entry(row.get(0)).or_default().push(Member {
+            oid: row.get(1),
+            then: state(row, 2, 3),
+            now: state(row, 6, 7),
+            bound: row.get(5),
+        });
+    }
+    Ok(members)
 }

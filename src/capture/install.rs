@@ -140,7 +140,7 @@ fn mend_triggers(relation: &Relation, capture: &Capture) -> String {
     if clone_broken {
         sql.push_str(&format!(
             "DROP TRIGGER IF EXISTS {} ON {root};\n{}",
-            table::CAPTURE_TRIGGER,
+            table::row_trigger(relation),
             table::capture_trigger(relation)
         ));
     }
@@ -161,6 +161,7 @@ pub fn settle(session: &mut Session, capture: &Capture, catalog: &Catalog) -> Re
     for oid in capture.tables.keys().filter(|oid| !now.contains(oid)) {
         sql.push_str(&format!(
             "DELETE FROM switchover.captured WHERE table_id = {oid};
+             DELETE FROM switchover.captured_member WHERE table_id = {oid};
              DELETE FROM switchover.change_log_1 WHERE table_id = {oid};
              DELETE FROM switchover.change_log_2 WHERE table_id = {oid};\n"
         ));

@@ -63,7 +63,19 @@ CREATE TABLE IF NOT EXISTS switchover.captured (
     table_name  text NOT NULL,
     shape       text NOT NULL,          -- switchover.shape() when the triggers were made
     key_columns text[] NOT NULL,        -- what they log, in this order; none: the whole table
+    functions   text NOT NULL,          -- a hash of the text of its two functions
     captured_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+
+-- What holds the rows of a captured table: itself or, of a partitioned one, all its partitions (and it).
+CREATE TABLE IF NOT EXISTS switchover.captured_member (
+    table_id   oid,
+    member_id  oid,
+    link       oid NOT NULL,            -- as switchover.members() had it
+    file       oid NOT NULL,
+    attributes bigint NOT NULL,
+    bound      text,                    -- the partition's constraint, as an expression
+    PRIMARY KEY (table_id, member_id)
 );
 
 -- The sequences that are carried over.
@@ -73,29 +85,52 @@ CREATE TABLE IF NOT EXISTS switchover.captured_sequence (
     sequence_name text NOT NULL
 );
 
--- The columns of a relation as the functions made for it rely on them, and the partitions of a partitioned
--- one; NULL if there is no such relation. No trigger sees how a partition with rows comes or goes, nor how
--- a column is dropped and another one of its name added, which attnum tells.
+-- The columns of a relation as the functions made for it rely on them; NULL if there is no such relation. No
+-- trigger sees how a column is dropped and another one of its name added, which attnum tells.
 CREATE OR REPLACE FUNCTION switchover.shape(relation oid) RETURNS text
 LANGUAGE sql STABLE AS $$
-    SELECT pg_catalog.concat(pg_catalog.string_agg(
-               pg_catalog.concat_ws(' ', a.attname, a.attnum, a.atttypid, a.atttypmod, a.attgenerated),
-               ', ' ORDER BY a.attname),
-           CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'p' THEN
-               -- pg_partition_tree() would lock them.
-               (WITH RECURSIVE member (oid) AS (
-                    SELECT relation
-                    UNION ALL
-                    SELECT i.inhrelid FROM member m
-                      JOIN pg_catalog.pg_inherits i ON i.inhparent OPERATOR(pg_catalog.=) m.oid)
-                SELECT pg_catalog.concat('; ', pg_catalog.string_agg(m.oid::text, ' ' ORDER BY m.oid)) FROM member m)
-           END)
+    SELECT COALESCE(pg_catalog.jsonb_agg(
+               pg_catalog.jsonb_build_array(a.attnum, a.attname, a.atttypid::int8, a.atttypmod, a.attgenerated)
+               ORDER BY a.attnum) FILTER (WHERE a.attnum IS NOT NULL), '[]')::text
       FROM pg_catalog.pg_class c
       LEFT JOIN pg_catalog.pg_attribute a
         ON a.attrelid OPERATOR(pg_catalog.=) c.oid
        AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
      WHERE c.oid OPERATOR(pg_catalog.=) relation
-     GROUP BY c.oid, c.relkind
+     GROUP BY c.oid
+$$;
+
+-- What holds the rows of these tables, with what tells that it was changed behind the triggers' back:
+--   link        the row trigger that a partition has from its root: another one once it was detached and
+--               attached again, and no trigger has seen how it was changed in between
+--   file        pg_class.relfilenode, which every rewrite changes
+--   attributes  a hash of the versions of its columns. ALTER COLUMN ... TYPE ... USING changes it and the file;
+--               VACUUM FULL, CLUSTER, TRUNCATE, SET LOGGED and SET TABLESPACE change only the file, SET STATISTICS and
+--               the like only this one
+-- A partition whose concurrent detachment is pending is no part of its root any more. pg_partition_tree() would
+-- lock the partitions.
+CREATE OR REPLACE FUNCTION switchover.members(relations oid[])
+RETURNS TABLE (table_id oid, member_id oid, link oid, file oid, attributes bigint)
+LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE tree (root, oid, partitioned, file) AS (
+        SELECT c.oid, c.oid, c.relkind OPERATOR(pg_catalog.=) 'p', c.relfilenode
+          FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) ANY (relations)
+        UNION ALL
+        SELECT t.root, c.oid, c.relkind OPERATOR(pg_catalog.=) 'p', c.relfilenode
+          FROM tree t
+          JOIN pg_catalog.pg_inherits i ON i.inhparent OPERATOR(pg_catalog.=) t.oid
+          JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) i.inhrelid
+         WHERE t.partitioned
+           AND NOT COALESCE((pg_catalog.to_jsonb(i) OPERATOR(pg_catalog.->>) 'inhdetachpending')::boolean, false))
+    SELECT t.root, t.oid, COALESCE(g.oid, 0::oid), t.file,
+           (SELECT COALESCE(pg_catalog.hashtextextended(pg_catalog.string_agg(
+                       pg_catalog.concat_ws(':', a.attnum, a.xmin), ' ' ORDER BY a.attnum), 0), 0)
+              FROM pg_catalog.pg_attribute a
+             WHERE a.attrelid OPERATOR(pg_catalog.=) t.oid AND a.attnum OPERATOR(pg_catalog.>) 0)
+      FROM tree t
+      LEFT JOIN pg_catalog.pg_trigger g
+        ON g.tgrelid OPERATOR(pg_catalog.=) t.oid
+       AND g.tgname OPERATOR(pg_catalog.=) pg_catalog.concat('pg_switchover_capture_', t.root)::name
 $$;
 
 -- True once the flip has committed, whatever the caller's snapshot shows. Callers hold ROW EXCLUSIVE on
@@ -199,7 +234,7 @@ $$;
 --   table     id, first: number of entries, second: t if the whole table counts as changed
 --   row       id, first: key as a list of literals, second: row as a list of literals; without a second
 --             the row is gone, without a first it is one of a whole table
---   sequence  id, first: last_value, second: is_called
+--   sequence  id, first: last_value, second: is_called; only in the window (may_export false)
 --   export    first: an exported snapshot; more has changed than max_rows and max_bytes let in, so the
 --             rows are not here (or not all) and have to be fetched table by table
 -- Called in a REPEATABLE READ transaction whose snapshot is taken by this very statement.
@@ -276,26 +311,92 @@ BEGIN
         RETURN NEXT;
     END IF;
 
-    RETURN QUERY SELECT 'sequence'::text, s.id, s.last_value::text, s.is_called::text
-                   FROM switchover.read_sequences() s;
+    -- Their locks stay until the end of the transaction, and would keep a TRUNCATE ... RESTART IDENTITY
+    -- waiting for an ordinary cycle, which therefore reads the sequences in another session.
+    IF NOT may_export THEN
+        RETURN QUERY SELECT 'sequence'::text, s.id, s.last_value::text, s.is_called::text
+                       FROM switchover.read_sequences() s;
+    END IF;
 END
 $$;
 
--- Fails if a captured table is no longer what its functions were made for.
+-- Fails if a captured table is no longer what its functions were made for, or holds its rows elsewhere.
 CREATE OR REPLACE FUNCTION switchover.refuse_drifted(relation oid) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     known record;
-    shape text := switchover.shape(relation);
+    now record;
 BEGIN
-    SELECT pg_catalog.format('%I.%I', c.schema_name, c.table_name) AS name, c.shape AS shape
-      INTO known FROM switchover.captured c WHERE c.table_id = relation;
-    IF shape IS NULL THEN
-        RAISE EXCEPTION 'table % was dropped since init', COALESCE(known.name, relation::text)
+    SELECT c.schema_name, c.table_name, c.shape INTO known FROM switchover.captured c WHERE c.table_id = relation;
+    SELECT n.nspname, c.relname, c.relkind, switchover.shape(c.oid) AS shape INTO now
+      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation;
+    IF now.shape IS NULL THEN
+        RAISE EXCEPTION 'table %.% was dropped since init', pg_catalog.quote_ident(known.schema_name),
+                                                             pg_catalog.quote_ident(known.table_name)
             USING ERRCODE = '55000';
-    ELSIF known.shape IS DISTINCT FROM shape THEN
-        RAISE EXCEPTION 'the columns, or partitions, of table % have changed since init', relation::regclass
+    ELSIF known.shape IS DISTINCT FROM now.shape THEN
+        RAISE EXCEPTION 'the columns of table % have changed since init', relation::regclass
             USING ERRCODE = '55000';
+    ELSIF known.schema_name IS DISTINCT FROM now.nspname OR known.table_name IS DISTINCT FROM now.relname THEN
+        RAISE EXCEPTION 'table %.% is now called %', pg_catalog.quote_ident(known.schema_name),
+                                                      pg_catalog.quote_ident(known.table_name), relation::regclass
+            USING ERRCODE = '55000';
+    ELSIF now.relkind = 'p'
+      AND (SELECT pg_catalog.string_agg(m.member_id || ':' || m.link, ' ' ORDER BY m.member_id)
+             FROM switchover.members(ARRAY[relation]) m)
+          IS DISTINCT FROM
+          (SELECT pg_catalog.string_agg(m.member_id || ':' || m.link, ' ' ORDER BY m.member_id)
+             FROM switchover.captured_member m WHERE m.table_id = relation)
+    THEN
+        RAISE EXCEPTION 'the partitions of table % have changed since init', relation::regclass
+            USING ERRCODE = '55000';
+    END IF;
+END
+$$;
+
+-- Fails if the schema was changed by a transaction that a look at it, in snapshot seen, could not see: what
+-- came between the look and the stop-the-world lock, with a transaction that the lock waited for, say. Catalog
+-- rows that are younger than the look are few, so little is asked about each. all_relations: a table or
+-- sequence that is new is one to be carried over.
+CREATE OR REPLACE FUNCTION switchover.refuse_newer(seen pg_catalog.pg_snapshot, all_relations boolean) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    -- A row is younger if its transaction began after the look, or was running then. The age of what is about
+    -- to wrap around is negative.
+    youngest int := pg_catalog.age(pg_catalog.pg_snapshot_xmax(seen)::xid);
+    running xid[] := ARRAY(SELECT x::xid FROM pg_catalog.pg_snapshot_xip(seen) x);
+    changed record;
+BEGIN
+    FOR changed IN
+        SELECT c.oid, c.relkind, c.relispartition FROM pg_catalog.pg_class c
+         WHERE (pg_catalog.age(c.xmin) BETWEEN 0 AND youngest OR c.xmin = ANY (running))
+           AND c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't'
+           AND c.relnamespace <> 'switchover'::pg_catalog.regnamespace
+    LOOP
+        PERFORM switchover.refuse_drifted(m.table_id) FROM switchover.captured_member m
+          WHERE m.member_id = changed.oid;
+        IF FOUND THEN
+            IF EXISTS (SELECT FROM switchover.captured_member m
+                         JOIN switchover.members(ARRAY[m.table_id]) s ON s.member_id = m.member_id
+                        WHERE m.member_id = changed.oid AND s.file <> m.file AND s.attributes <> m.attributes)
+            THEN
+                RAISE EXCEPTION 'table % was rewritten a moment ago', changed.oid::regclass USING ERRCODE = '55000';
+            END IF;
+        ELSIF changed.relispartition THEN
+            PERFORM switchover.refuse_drifted(c.table_id) FROM switchover.captured c
+              WHERE c.table_id = pg_catalog.pg_partition_root(changed.oid);
+        ELSIF all_relations AND NOT EXISTS (SELECT FROM switchover.captured_sequence s
+                                             WHERE s.sequence_id = changed.oid) THEN
+            RAISE EXCEPTION '% is new', changed.oid::regclass USING ERRCODE = '55000';
+        END IF;
+    END LOOP;
+    PERFORM switchover.refuse_drifted(m.table_id) FROM switchover.captured_member m
+      WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = m.member_id);
+    IF EXISTS (SELECT FROM pg_catalog.pg_trigger t
+                 JOIN switchover.captured_member m ON m.member_id = t.tgrelid
+                WHERE (pg_catalog.age(t.xmin) BETWEEN 0 AND youngest OR t.xmin = ANY (running))
+                  AND t.tgname ~ '^pg_switchover_(capture(_[0-9]+)?|truncate)$' AND t.tgenabled <> 'A') THEN
+        RAISE EXCEPTION 'a capture trigger was disabled a moment ago' USING ERRCODE = '55000';
     END IF;
 END
 $$;
@@ -303,6 +404,7 @@ $$;
 -- Fails (SQLSTATE 40001: try again) if a table was rewritten since the snapshot was taken: its file
 -- then, through the snapshot, is not its file now, and looks empty to the snapshot, so that all rows would
 -- be deleted on the destination. Or if one of its partitions has gone since: its rows would be missing.
+-- Or if it has been renamed, so that what was read by its name may have been another table.
 -- Called with the table locked; catalog functions show what is now, queries what the snapshot sees.
 CREATE OR REPLACE FUNCTION switchover.refuse_rewritten(relation oid) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -311,14 +413,18 @@ BEGIN
                    SELECT relation
                    UNION ALL
                    SELECT i.inhrelid FROM member m JOIN pg_catalog.pg_inherits i ON i.inhparent = m.oid
-                    WHERE (SELECT c.relkind FROM pg_catalog.pg_class c WHERE c.oid = relation) = 'p')
+                    WHERE NOT COALESCE((pg_catalog.to_jsonb(i) ->> 'inhdetachpending')::boolean, false)
+                      AND (SELECT c.relkind FROM pg_catalog.pg_class c WHERE c.oid = relation) = 'p')
                SELECT FROM member m JOIN pg_catalog.pg_class c ON c.oid = m.oid
                 WHERE c.relkind = 'r'
                   AND (c.relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(c.oid)
                        OR m.oid <> relation
                       AND relation NOT IN (SELECT a.relid FROM pg_catalog.pg_partition_ancestors(m.oid) a)))
+    OR EXISTS (SELECT FROM switchover.captured c
+                WHERE c.table_id = relation
+                  AND pg_catalog.format('%I.%I', c.schema_name, c.table_name) <> relation::regclass::text)
     THEN
-        RAISE EXCEPTION 'table % was rewritten or truncated a moment ago', relation::regclass
+        RAISE EXCEPTION 'table % was rewritten, truncated or renamed a moment ago', relation::regclass
             USING ERRCODE = '40001';
     END IF;
 END

@@ -2,13 +2,14 @@
 //! every table the triggers that write the keys of changed rows into it.
 
 mod drift;
+pub mod follow;
 mod install;
 mod remove;
 mod state;
 mod table;
 
-pub use drift::Capture;
+pub use drift::{Capture, Captured, Member};
 pub use install::{Parties, capture_table, forget_changes, install, set_captured, settle, wanting};
 pub use remove::remove;
 pub use state::{Phase, State, read as read_state, set_phase, set_verified};
-pub use table::{CAPTURE_TRIGGER, TRUNCATE_TRIGGER, changed_keys, key_matches};
+pub use table::{changed_keys, functions_hash, is_ours as is_our_trigger, key_matches};

@@ -1,7 +1,7 @@
 //! `drop` on the source: triggers table by table, then the schema.
 
-use super::table::{CAPTURE_TRIGGER, TRUNCATE_TRIGGER};
 use crate::error::Result;
+use crate::ident::ident;
 use crate::lock::{self, Patience};
 use crate::session::Session;
 use crate::stop::Stop;
@@ -20,12 +20,13 @@ pub fn remove(
 ) -> Result<()> {
     let rows = session.query("list our triggers", include_str!("our_triggers.sql"), &[])?;
     for row in &rows {
-        let (table, capture, truncate): (String, bool, bool) = (row.get(0), row.get(1), row.get(2));
+        let (table, triggers): (String, Vec<String>) = (row.get(0), row.get(1));
         let mut sql = format!("LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE;\n");
-        for (there, trigger) in [(capture, CAPTURE_TRIGGER), (truncate, TRUNCATE_TRIGGER)] {
-            if there {
-                sql.push_str(&format!("DROP TRIGGER IF EXISTS {trigger} ON {table};\n"));
-            }
+        for trigger in triggers {
+            sql.push_str(&format!(
+                "DROP TRIGGER IF EXISTS {} ON {table};\n",
+                ident(&trigger)
+            ));
         }
         let what = format!("remove the triggers of table {table}");
         lock::transaction(session, observer, patience, stop, &what, &sql)?;

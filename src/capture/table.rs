@@ -1,10 +1,11 @@
 //! The SQL that captures one table: its trigger functions, its reading function, its triggers. Pure
 //! text, from the catalog's plain data.
 
-use crate::catalog::{Key, KeyColumn, Relation};
+use crate::catalog::{Key, KeyColumn, Oid, Relation};
 use crate::ident::{ident, literal};
 
-/// The row trigger that notes keys.
+/// The row trigger that notes keys. That of a partitioned table has the table's oid behind the name: its
+/// clones must meet no other trigger of ours on a table that an application attaches to it.
 pub const CAPTURE_TRIGGER: &str = "pg_switchover_capture";
 /// The statement trigger that notes TRUNCATE.
 pub const TRUNCATE_TRIGGER: &str = "pg_switchover_truncate";
@@ -16,6 +17,35 @@ const FORMAT_ARGUMENTS: usize = 90;
 /// a type brings its own, the same that our sessions read it back with (session.sql).
 const CANONICAL_SETTINGS: &str = "SET DateStyle = 'ISO, YMD' SET IntervalStyle = 'postgres' \
      SET TimeZone = 'UTC' SET extra_float_digits = 3 SET bytea_output = 'hex' SET lc_monetary = 'C'";
+
+/// Returns the name of a table's row trigger.
+pub fn row_trigger(relation: &Relation) -> String {
+    match relation.partitioned {
+        true => format!("{CAPTURE_TRIGGER}_{}", relation.oid),
+        false => CAPTURE_TRIGGER.to_string(),
+    }
+}
+
+/// Returns true for a name that our triggers have.
+pub fn is_ours(trigger: &str) -> bool {
+    let number = |oid: &str| !oid.is_empty() && oid.bytes().all(|byte| byte.is_ascii_digit());
+    match trigger.strip_prefix(CAPTURE_TRIGGER) {
+        Some("") => true,
+        Some(rest) => rest.strip_prefix('_').is_some_and(number),
+        None => trigger == TRUNCATE_TRIGGER,
+    }
+}
+
+/// Returns a hash of the text of a table's functions: another one says that they have to be made again.
+pub fn functions_hash(relation: &Relation) -> String {
+    // FNV-1a, which is the same in every build.
+    let hash = functions(relation)
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+    format!("{hash:016x}")
+}
 
 /// Returns the statements that create (or replace) the functions of a table.
 pub fn functions(relation: &Relation) -> String {
@@ -62,6 +92,12 @@ pub fn drop_leftovers(relation: &Relation) -> String {
         .chain(relation.partitions.iter().map(|part| part.oid))
         .map(|oid| oid.to_string())
         .collect();
+    drop_triggers(&format!("t.tgrelid IN ({})", oids.join(", ")))
+}
+
+/// Returns the statement that drops those of our triggers `t` that a condition is true of. Clones go with
+/// what they were cloned from.
+fn drop_triggers(condition: &str) -> String {
     format!(
         "DO {};\n",
         literal(&format!(
@@ -70,25 +106,47 @@ pub fn drop_leftovers(relation: &Relation) -> String {
 BEGIN
     FOR leftover IN
         SELECT t.tgname, t.tgrelid FROM pg_catalog.pg_trigger t
-         WHERE t.tgrelid IN ({}) AND t.tgparentid = 0
-           AND t.tgname IN ('{CAPTURE_TRIGGER}', '{TRUNCATE_TRIGGER}')
+         WHERE {condition} AND t.tgparentid = 0
+           AND (t.tgname ~ '^{CAPTURE_TRIGGER}(_[0-9]+)?$' OR t.tgname = '{TRUNCATE_TRIGGER}')
     LOOP
         EXECUTE pg_catalog.format('DROP TRIGGER %I ON %s', leftover.tgname,
                                   leftover.tgrelid::pg_catalog.regclass);
     END LOOP;
-END",
-            oids.join(", ")
+END"
         ))
+    )
+}
+
+/// Returns the statements that make the triggers of a new partition as they have to be: those that it had
+/// as a table of its own go, its clone of the root's row trigger, which PostgreSQL has made, always fires,
+/// and it gets its TRUNCATE trigger.
+pub fn partition_triggers(root: &Relation, partition: Oid, name: &str) -> String {
+    let (oid, row) = (root.oid, row_trigger(root));
+    let ours = format!("t.tgargs = '{oid}\\000'::pg_catalog.bytea");
+    let drop = drop_triggers(&format!("t.tgrelid = {partition} AND NOT ({ours})"));
+    let make = literal(&format!(
+        "BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
+                    WHERE t.tgrelid = {partition} AND t.tgname = '{TRUNCATE_TRIGGER}') THEN
+        {}
+    END IF;
+END",
+        truncate_trigger(name, oid)
+    ));
+    format!(
+        "{drop}DO {make};
+         ALTER TABLE ONLY {name} ENABLE ALWAYS TRIGGER {TRUNCATE_TRIGGER};
+         ALTER TABLE ONLY {name} ENABLE ALWAYS TRIGGER {row};\n"
     )
 }
 
 /// Returns the statements that put the row trigger on a table and, as clones, on its partitions.
 pub fn capture_trigger(relation: &Relation) -> String {
-    let name = &relation.name;
+    let (name, trigger) = (&relation.name, row_trigger(relation));
     format!(
-        "CREATE TRIGGER {CAPTURE_TRIGGER} AFTER INSERT OR UPDATE OR DELETE ON {name}
+        "CREATE TRIGGER {trigger} AFTER INSERT OR UPDATE OR DELETE ON {name}
          FOR EACH ROW EXECUTE FUNCTION switchover.{}();
-         ALTER TABLE {name} ENABLE ALWAYS TRIGGER {CAPTURE_TRIGGER};\n",
+         ALTER TABLE {name} ENABLE ALWAYS TRIGGER {trigger};\n",
         ident(&format!("capture_{}", relation.oid)),
     )
 }
@@ -102,14 +160,20 @@ pub fn truncate_trigger(table: &str, oid: u32) -> String {
     )
 }
 
-/// Returns the statement that notes a table as captured in its present shape.
+/// Returns the statements that note a table as captured in its present shape.
 pub fn note_captured(relation: &Relation) -> String {
+    let oid = relation.oid;
     format!(
-        "INSERT INTO switchover.captured (table_id, schema_name, table_name, shape, key_columns)
-         VALUES ({oid}, {}, {}, switchover.shape({oid}), ARRAY[{}]::text[])
+        "INSERT INTO switchover.captured
+                (table_id, schema_name, table_name, shape, key_columns, functions)
+         VALUES ({oid}, {}, {}, switchover.shape({oid}), ARRAY[{}]::text[], '{}')
          ON CONFLICT (table_id) DO UPDATE SET schema_name = excluded.schema_name,
-             table_name = excluded.table_name, shape = excluded.shape,
-             key_columns = excluded.key_columns, captured_at = excluded.captured_at;\n",
+             table_name = excluded.table_name, shape = excluded.shape, functions = excluded.functions,
+             key_columns = excluded.key_columns, captured_at = excluded.captured_at;
+         DELETE FROM switchover.captured_member WHERE table_id = {oid};
+         INSERT INTO switchover.captured_member
+         SELECT m.*, pg_catalog.pg_get_partition_constraintdef(m.member_id)
+           FROM switchover.members(ARRAY[{oid}]::oid[]) m;\n",
         literal(&relation.name.schema),
         literal(&relation.name.name),
         relation
@@ -117,12 +181,16 @@ pub fn note_captured(relation: &Relation) -> String {
             .map(literal)
             .collect::<Vec<_>>()
             .join(", "),
-        oid = relation.oid,
+        functions_hash(relation),
     )
 }
 
 /// The trigger inserts into the log first, which is where a writer waits while a switch holds the
 /// lock, and looks at the fence after that: a writer that waited sees the flip it waited for.
+///
+/// A key column that was renamed, retyped or dropped must not make the application's writes fail until
+/// somebody looks: the whole table counts as changed then. Nothing is written inside the block, so it takes
+/// no transaction id.
 fn capture_body(relation: &Relation) -> String {
     let insert = |id: &str| {
         let oid = relation.oid;
@@ -148,17 +216,22 @@ END";
     changed_id pg_catalog.text;
     former_id pg_catalog.text;
 BEGIN
-    IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
-        changed_id := {old};
-    ELSE
-        changed_id := {new};
-    END IF;
-    {insert_changed}
-    IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
-        former_id := {old};
-        IF former_id OPERATOR(pg_catalog.<>) changed_id THEN
-            {insert_former}
+    BEGIN
+        IF TG_OP OPERATOR(pg_catalog.=) 'DELETE' THEN
+            changed_id := {old};
+        ELSE
+            changed_id := {new};
+            IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
+                former_id := {old};
+            END IF;
         END IF;
+    EXCEPTION WHEN OTHERS THEN
+        changed_id := NULL;
+        former_id := NULL;
+    END;
+    {insert_changed}
+    IF former_id OPERATOR(pg_catalog.<>) changed_id THEN
+        {insert_former}
     END IF;
     {fence}",
         old = row_id("OLD", key),
@@ -169,7 +242,7 @@ BEGIN
 }
 
 /// The text that identifies a row in the log: the key column's, or that of an array of texts.
-fn row_id(record: &str, key: &Key) -> String {
+pub fn row_id(record: &str, key: &Key) -> String {
     let texts: Vec<String> = key
         .columns
         .iter()

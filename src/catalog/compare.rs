@@ -1,5 +1,6 @@
 //! What differs between the relations of the source and those of the destination, each by name.
 
+use super::compare_sequences::compare_sequences;
 use super::compare_types::compare_types;
 use super::{Catalog, Column, Relation};
 use crate::ident::{QualifiedName, ident, ident_list};
@@ -41,23 +42,15 @@ pub fn compare(source: &Catalog, destination: &Catalog, keys: bool) -> Vec<Diffe
             });
         }
     }
-    for sequence in &source.sequences {
-        if !destination
-            .sequences
-            .iter()
-            .any(|other| other.name == sequence.name)
-        {
-            differences.push(missing("sequence", &sequence.name));
-        }
-    }
+    differences.extend(compare_sequences(source, destination));
     differences
 }
 
-fn missing(kind: &str, name: &QualifiedName) -> Difference {
+pub(super) fn missing(kind: &str, name: &QualifiedName) -> Difference {
     Difference {
         name: name.clone(),
         what: format!("{kind} {name} is missing on the destination"),
-        mend: "create it there, or use copy --create-schema on an empty database".to_string(),
+        mend: "create it there, or let copy --create-schema do it".to_string(),
     }
 }
 

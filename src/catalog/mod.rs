@@ -4,16 +4,21 @@
 //! the root, so that the two sides may be partitioned differently.
 
 mod compare;
+mod compare_sequences;
 mod compare_types;
+pub mod objects;
 mod order;
 mod pattern;
+mod policies;
 mod types;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub use compare::compare;
+pub use compare_sequences::looser_sequences;
 pub use order::order;
 pub use pattern::Selection;
+pub use policies::{bound_role, forced, forced_there, no_force, refuse_forced, refuse_policies};
 pub use types::{Spelled, UserType};
 
 use crate::error::{Error, Result};
@@ -22,6 +27,9 @@ use crate::session::Session;
 
 /// A relation's identity on its own server.
 pub type Oid = u32;
+
+/// Types that users made, by name.
+pub type UserTypes = BTreeMap<QualifiedName, UserType>;
 
 /// A database as one transaction saw it.
 #[derive(Debug, Clone, Default)]
@@ -37,7 +45,7 @@ pub struct Catalog {
     /// Sequences, by name.
     pub sequences: Vec<Sequence>,
     /// The types that users made, of those that the relations' columns are made of.
-    pub types: BTreeMap<QualifiedName, UserType>,
+    pub types: UserTypes,
 }
 
 /// Facts about a database as a whole.
@@ -168,6 +176,27 @@ pub struct Sequence {
     pub name: QualifiedName,
     /// The relation that owns it, if any.
     pub owner: Option<Oid>,
+    /// How it goes on.
+    pub how: SequenceType,
+}
+
+/// What CREATE SEQUENCE says of a sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SequenceType {
+    /// `smallint`, `integer` or `bigint`.
+    pub type_name: String,
+    /// START.
+    pub start: i64,
+    /// INCREMENT BY.
+    pub increment: i64,
+    /// MINVALUE.
+    pub lowest: i64,
+    /// MAXVALUE.
+    pub highest: i64,
+    /// CACHE.
+    pub cache: i64,
+    /// CYCLE.
+    pub cycles: bool,
 }
 
 impl Relation {
@@ -216,6 +245,7 @@ impl Catalog {
     pub fn read(session: &mut Session, selection: &Selection) -> Result<Catalog> {
         let database = read_database(session)?;
         let (mut relations, mut foreign_tables) = read_relations(session)?;
+        relations.sort_by(|one, other| one.name.cmp(&other.name));
         selection.apply(&mut relations, &mut foreign_tables)?;
         let types = read_columns(session, &mut relations)?;
         read_keys(session, &mut relations)?;
@@ -245,9 +275,10 @@ impl Catalog {
 
     /// Returns the relation of a name.
     pub fn relation(&self, name: &QualifiedName) -> Option<&Relation> {
-        self.relations
-            .iter()
-            .find(|relation| &relation.name == name)
+        let place = self
+            .relations
+            .binary_search_by(|relation| relation.name.cmp(name));
+        self.relations.get(place.ok()?)
     }
 
     /// Returns the relation of an oid.
@@ -378,12 +409,13 @@ fn read_keys(session: &mut Session, relations: &mut [Relation]) -> Result<()> {
         include_str!("keys.sql"),
         &[&oids(relations)],
     )?;
+    let mut of_relation: HashMap<Oid, Vec<&postgres::Row>> = HashMap::new();
+    for row in &rows {
+        of_relation.entry(row.get(0)).or_default().push(row);
+    }
     for relation in relations {
         let mut key: Option<Key> = None;
-        for row in rows
-            .iter()
-            .filter(|row| row.get::<_, Oid>(0) == relation.oid)
-        {
+        for row in of_relation.remove(&relation.oid).unwrap_or_default() {
             let index: String = row.get(1);
             let name: String = row.get(3);
             let Some(column) = relation.column(&name) else {
@@ -441,6 +473,15 @@ fn read_sequences(session: &mut Session) -> Result<Vec<Sequence>> {
             oid: row.get(0),
             name: QualifiedName::new(row.get::<_, String>(1), row.get::<_, String>(2)),
             owner: row.get(3),
+            how: SequenceType {
+                type_name: row.get(4),
+                start: row.get(5),
+                increment: row.get(6),
+                lowest: row.get(7),
+                highest: row.get(8),
+                cache: row.get(9),
+                cycles: row.get(10),
+            },
         })
         .collect())
 }

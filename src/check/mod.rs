@@ -6,6 +6,7 @@
 //! keeps it from looking at one thing is a finding, and the next thing is looked at.
 
 mod activity;
+mod creating;
 mod leftovers;
 mod locale;
 mod objects;
@@ -15,6 +16,8 @@ mod report;
 mod roles;
 mod servers;
 mod tables;
+mod unlike;
+mod writing;
 
 pub use report::{Finding, outcome, print, sort};
 

@@ -1,26 +1,27 @@
 //! What our role may do on either side.
 
-use postgres::error::SqlState;
-
 use super::report::{named, relation_name};
-use super::{Finding, Looked};
-use crate::catalog::{Oid, Relation};
+use super::{Finding, Looked, writing};
+use crate::catalog::{self, Oid, Relation};
 use crate::error::{Result, Side};
 use crate::ident::{QualifiedName, ident};
 use crate::session::Session;
 
-/// What our role may do in a database as a whole.
-struct Role {
-    name: String,
+/// What our role may do in a database as a whole; the name is quoted.
+pub(super) struct Role {
+    pub(super) name: String,
+    database: String,
     may_create: bool,
     may_temp: bool,
     plpgsql: bool,
     sees_others: bool,
-    public_create: bool,
+    ends_others: bool,
+    pub(super) public_create: bool,
     functions: Vec<String>,
 }
 
-fn role(session: &mut Session) -> Result<Role> {
+/// Reads what our role may do.
+pub(super) fn role(session: &mut Session) -> Result<Role> {
     let row = session.query_one("read our privileges", include_str!("sql/role.sql"), &[])?;
     Ok(Role {
         name: ident(row.get(0)),
@@ -30,6 +31,8 @@ fn role(session: &mut Session) -> Result<Role> {
         sees_others: row.get(4),
         public_create: row.get(5),
         functions: row.get(6),
+        ends_others: row.get(7),
+        database: ident(row.get(8)),
     })
 }
 
@@ -47,6 +50,16 @@ pub(super) fn source(source: &mut Looked, findings: &mut Vec<Finding>) {
                 role.name
             ),
             format!("GRANT pg_read_all_stats TO {} there", role.name),
+        ));
+    }
+    if !role.ends_others {
+        findings.push(Finding::note(
+            Side::Source,
+            format!(
+                "role {} may not end sessions of other roles on the source, so --terminate-blockers cannot",
+                role.name
+            ),
+            format!("GRANT pg_signal_backend TO {} there", role.name),
         ));
     }
     if let Some(catalog) = &source.catalog {
@@ -75,10 +88,13 @@ pub(super) fn destination_role(destination: &mut Looked, findings: &mut Vec<Find
                 "role {} may not create temporary tables on the destination",
                 role.name
             ),
-            format!("GRANT TEMPORARY ON DATABASE … TO {} there", role.name),
+            format!(
+                "GRANT TEMPORARY ON DATABASE {} TO {} there",
+                role.database, role.name
+            ),
         ));
     }
-    findings.extend(replication_role(destination, &role));
+    writing::owner_way(destination, &role.name, findings);
 }
 
 /// Checks the tables and sequences of the destination that rows will be written into.
@@ -101,27 +117,6 @@ pub(super) fn destination_tables(
     });
 }
 
-/// Checks what creating the schema needs: `public` is not everyone's from 15 on.
-pub(super) fn destination_schema(
-    destination: &mut Looked,
-    public: bool,
-    findings: &mut Vec<Finding>,
-) {
-    let Some(role) = destination.ask(findings, role) else {
-        return;
-    };
-    if public && !role.public_create {
-        findings.push(Finding::stops(
-            Side::Destination,
-            format!(
-                "role {} may not create tables in schema public of the destination",
-                role.name
-            ),
-            format!("GRANT CREATE ON SCHEMA public TO {} there", role.name),
-        ));
-    }
-}
-
 fn in_database(side: Side, role: &Role) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !role.may_create {
@@ -131,7 +126,10 @@ fn in_database(side: Side, role: &Role) -> Vec<Finding> {
                 "role {} may not create schema switchover on the {side}",
                 role.name
             ),
-            format!("GRANT CREATE ON DATABASE … TO {} there", role.name),
+            format!(
+                "GRANT CREATE ON DATABASE {} TO {} there",
+                role.database, role.name
+            ),
         ));
     }
     if !role.plpgsql {
@@ -155,7 +153,11 @@ fn in_database(side: Side, role: &Role) -> Vec<Finding> {
                 role.name,
                 named("function", &role.functions)
             ),
-            format!("GRANT EXECUTE ON FUNCTION … TO {} there", role.name),
+            format!(
+                "GRANT EXECUTE ON FUNCTION {} TO {} there",
+                role.functions.join(", "),
+                role.name
+            ),
         ));
     }
     findings
@@ -208,16 +210,18 @@ fn tables_readable(session: &mut Session, role: &str, oids: &[Oid]) -> Result<Ve
     let mut findings = Vec::new();
     let hidden = pick(|table| !table.usage || !table.may_select);
     if !hidden.is_empty() {
+        let schemas = pick(|table| !table.usage);
+        let tables = pick(|table| !table.may_select);
         findings.push(Finding::stops(
             Side::Source,
             format!(
                 "role {role} may not read {} on the source",
                 named("table", &hidden)
             ),
-            format!("GRANT USAGE ON SCHEMA …, and SELECT ON …, TO {role} there"),
+            grants(role, &schemas, "SELECT", "TABLE", &tables),
         ));
     }
-    findings.extend(policies(Side::Source, role, &pick(|table| table.policies)));
+    findings.extend(policies(Side::Source, role, &privileges));
     Ok(findings)
 }
 
@@ -227,20 +231,59 @@ fn tables_writable(session: &mut Session, role: &str, oids: &[Oid]) -> Result<Ve
     let mut findings = Vec::new();
     let closed = pick(|table| !table.usage || !table.may_select || !table.may_write);
     if !closed.is_empty() {
+        let schemas = pick(|table| !table.usage);
+        let tables = pick(|table| !table.may_select || !table.may_write);
+        let wanted = "SELECT, INSERT, DELETE, TRUNCATE";
         findings.push(Finding::stops(
             Side::Destination,
-            format!("role {role} may not load {} on the destination", named("table", &closed)),
             format!(
-                "GRANT USAGE ON SCHEMA …, and SELECT, INSERT, DELETE, TRUNCATE ON …, TO {role} there"
+                "role {role} may not load {} on the destination",
+                named("table", &closed)
             ),
+            grants(role, &schemas, wanted, "TABLE", &tables),
         ));
     }
-    findings.extend(policies(
-        Side::Destination,
-        role,
-        &pick(|table| table.policies),
-    ));
+    findings.extend(policies(Side::Destination, role, &privileges));
     Ok(findings)
+}
+
+/// Names listed in a GRANT; of more, whole schemas are named.
+const GRANTED: usize = 20;
+
+/// Returns the statements that grant what is missing: USAGE on the schemas of some relations, and
+/// privileges on others.
+pub(super) fn grants(
+    role: &str,
+    usage: &[QualifiedName],
+    privileges: &str,
+    kind: &str,
+    relations: &[QualifiedName],
+) -> String {
+    let schemas = |names: &[QualifiedName]| {
+        let mut schemas: Vec<String> = names.iter().map(|name| ident(&name.schema)).collect();
+        schemas.dedup();
+        schemas.join(", ")
+    };
+    let names: Vec<String> = relations.iter().map(ToString::to_string).collect();
+    let mut statements = Vec::new();
+    if !usage.is_empty() {
+        statements.push(format!(
+            "GRANT USAGE ON SCHEMA {} TO {role}",
+            schemas(usage)
+        ));
+    }
+    match names.len() {
+        0 => {}
+        1..=GRANTED => statements.push(format!(
+            "GRANT {privileges} ON {kind} {} TO {role}",
+            names.join(", ")
+        )),
+        _ => statements.push(format!(
+            "GRANT {privileges} ON ALL {kind}S IN SCHEMA {} TO {role}",
+            schemas(relations)
+        )),
+    }
+    format!("{} there", statements.join(", "))
 }
 
 struct TablePrivileges {
@@ -249,6 +292,7 @@ struct TablePrivileges {
     may_select: bool,
     may_write: bool,
     policies: bool,
+    owned: bool,
 }
 
 fn table_privileges(session: &mut Session, oids: &[Oid]) -> Result<Vec<TablePrivileges>> {
@@ -262,6 +306,7 @@ fn table_privileges(session: &mut Session, oids: &[Oid]) -> Result<Vec<TablePriv
             may_select: row.get("may_select"),
             may_write: row.get("may_write"),
             policies: row.get("policies"),
+            owned: row.get("owned"),
         })
         .collect())
 }
@@ -277,17 +322,25 @@ fn pick(
         .collect()
 }
 
-fn policies(side: Side, role: &str, tables: &[QualifiedName]) -> Option<Finding> {
-    (!tables.is_empty()).then(|| {
-        Finding::stops(
-            side,
-            format!(
-                "row-level security of {} on the {side} applies to role {role} and hides rows from it",
-                named("table", tables)
-            ),
-            format!("ALTER ROLE {role} BYPASSRLS there, or ALTER TABLE … NO FORCE ROW LEVEL SECURITY if it is the owner"),
-        )
-    })
+fn policies(side: Side, role: &str, privileges: &[TablePrivileges]) -> Vec<Finding> {
+    let one = |owned: bool| {
+        let tables: Vec<QualifiedName> = privileges
+            .iter()
+            .filter(|table| table.policies && table.owned == owned)
+            .map(|table| table.name.clone())
+            .collect();
+        (!tables.is_empty()).then(|| {
+            Finding::stops(
+                side,
+                format!(
+                    "row-level security of {} on the {side} applies to role {role} and hides rows from it",
+                    named("table", &tables)
+                ),
+                catalog::no_force(role, &tables, owned),
+            )
+        })
+    };
+    [one(true), one(false)].into_iter().flatten().collect()
 }
 
 fn sequences_usable(session: &mut Session, role: &str, oids: &[Oid]) -> Result<Option<Finding>> {
@@ -296,11 +349,12 @@ fn sequences_usable(session: &mut Session, role: &str, oids: &[Oid]) -> Result<O
     let rows = session.query("read our privileges on the sequences", sql, &[&oids])?;
     let (column, verb, privilege) = match side {
         Side::Source => ("may_select", "read", "SELECT"),
-        Side::Destination => ("may_update", "set", "UPDATE"),
+        Side::Destination => ("may_update", "set", "SELECT, UPDATE"),
     };
-    let closed: Vec<QualifiedName> = rows
-        .iter()
-        .filter(|row| !row.get::<_, bool>(column))
+    let closed_rows = rows.iter().filter(|row| !row.get::<_, bool>(column));
+    let closed: Vec<QualifiedName> = closed_rows.clone().map(relation_name).collect();
+    let schemas: Vec<QualifiedName> = closed_rows
+        .filter(|row| !row.get::<_, bool>("usage"))
         .map(relation_name)
         .collect();
     Ok((!closed.is_empty()).then(|| {
@@ -310,7 +364,7 @@ fn sequences_usable(session: &mut Session, role: &str, oids: &[Oid]) -> Result<O
                 "role {role} may not {verb} {} on the {side}",
                 named("sequence", &closed)
             ),
-            format!("GRANT {privilege} ON SEQUENCE … TO {role} there"),
+            grants(role, &schemas, privilege, "SEQUENCE", &closed),
         )
     }))
 }
@@ -325,33 +379,7 @@ fn sequence_oids(looked: &Looked) -> Vec<Oid> {
     })
 }
 
-/// Only trying tells: superusers may, from 15 on those to whom SET was granted, and on managed
-/// services whoever their patches let.
-fn replication_role(destination: &mut Looked, role: &Role) -> Option<Finding> {
-    let tried = destination.try_ask(|session| {
-        session.execute(
-            "set session_replication_role",
-            "SET LOCAL session_replication_role = replica",
-        )
-    });
-    let error = tried.err()?;
-    if !error.is(&SqlState::INSUFFICIENT_PRIVILEGE) {
-        return Some(Finding::failure(Side::Destination, error));
-    }
-    let mend = if destination.session.version() >= 150_000 {
-        format!(
-            "GRANT SET ON PARAMETER session_replication_role TO {} there, or connect as a superuser",
-            role.name
-        )
-    } else {
-        "connect to the destination as a superuser".to_string()
-    };
-    Some(Finding::stops(
-        Side::Destination,
-        format!(
-            "role {} may not set session_replication_role on the destination",
-            role.name
-        ),
-        mend,
-    ))
+/// Our role on a side, quoted.
+pub(super) fn role_name(looked: &mut Looked, findings: &mut Vec<Finding>) -> Option<String> {
+    looked.ask(findings, role).map(|role| role.name)
 }

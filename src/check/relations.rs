@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::report::{counted, named, relation_name};
 use super::tables::{Constraint, constraints};
-use super::{CheckOptions, Finding, Looked, privileges, tables};
+use super::{CheckOptions, Finding, Looked, creating, privileges, tables, unlike, writing};
 use crate::catalog::{self, Catalog, Oid, Relation};
 use crate::destination;
 use crate::error::{Result, Side};
@@ -28,10 +28,25 @@ pub(super) fn compare(
     let Some(progress) = destination.ask(findings, |session| progress(session, identity)) else {
         return;
     };
+    let way = writing::way(destination, &mut Vec::new());
+    let way = (way, destination.session.version());
+    let role = privileges::role_name(destination, &mut Vec::new()).unwrap_or_default();
+    let names: Vec<&QualifiedName> = from.relations.iter().map(|one| &one.name).collect();
+    writing::foreign_keys(destination, way, &names, &role, findings);
     if options.create_schema && !progress.schema_created {
-        creation(destination, &from, &to, findings);
-        return;
+        // Those that are yet to be made are the source's.
+        writing::foreign_keys(source, way, &names, &role, findings);
     }
+    let from = match options.create_schema {
+        true => {
+            creation(destination, &from, &to, &progress, findings);
+            if !progress.schema_created {
+                creating::creation(source, destination, findings);
+            }
+            present(&from, &to)
+        }
+        false => from,
+    };
     let targets: Vec<&Relation> = from
         .relations
         .iter()
@@ -40,6 +55,11 @@ pub(super) fn compare(
     // Keys are there once copy has finished the schema that it created.
     let keys = !progress.schema_created || progress.schema_finished;
     findings.extend(differences(&from, &to, keys));
+    findings.extend(
+        catalog::looser_sequences(&from, &to)
+            .into_iter()
+            .map(|difference| Finding::note(Side::Destination, difference.what, difference.mend)),
+    );
     findings.extend(stray_references(&from, &to));
     findings.extend(not_null(&from, &targets));
     unshared_constraints(source, destination, (&from, &targets), findings);
@@ -51,6 +71,11 @@ pub(super) fn compare(
         .map(|sequence| sequence.oid)
         .collect();
     privileges::destination_tables(destination, &targets, &sequences, findings);
+    // Indexes and the rest are there once copy has finished the schema that it created.
+    if keys && !targets.is_empty() {
+        let ours = progress.schema_created;
+        unlike::compare(source, destination, (&from, ours), options, findings);
+    }
     let filled = destination.ask(findings, |session| filled(session, &targets));
     findings
         .extend(filled.and_then(|filled| not_empty(&filled, &progress.copied, options.truncate)));
@@ -88,52 +113,67 @@ fn progress(session: &mut Session, source_identity: &str) -> Result<Progress> {
     })
 }
 
-/// What stands in the way of `copy --create-schema`.
-fn creation(destination: &mut Looked, from: &Catalog, to: &Catalog, findings: &mut Vec<Finding>) {
-    let mend = "use an empty database, or copy without --create-schema";
-    let (taken, others): (Vec<&Relation>, Vec<&Relation>) = to
+/// Returns the source without what `copy --create-schema` will create.
+fn present(from: &Catalog, to: &Catalog) -> Catalog {
+    let mut present = from.clone();
+    present
+        .relations
+        .retain(|relation| to.relation(&relation.name).is_some());
+    present
+        .sequences
+        .retain(|sequence| to.sequences.iter().any(|other| other.name == sequence.name));
+    present
+}
+
+/// What `copy --create-schema` finds: it creates what is missing, and leaves alone what is there.
+fn creation(
+    destination: &mut Looked,
+    from: &Catalog,
+    to: &Catalog,
+    progress: &Progress,
+    findings: &mut Vec<Finding>,
+) {
+    let missing: Vec<&QualifiedName> = from
         .relations
         .iter()
-        .partition(|there| from.relation(&there.name).is_some());
-    let named_tables = |relations: &[&Relation]| {
-        let names: Vec<&QualifiedName> = relations.iter().map(|relation| &relation.name).collect();
-        named("table", &names)
-    };
-    if !taken.is_empty() {
-        findings.push(Finding::stops(
+        .map(|relation| &relation.name)
+        .filter(|name| to.relation(name).is_none())
+        .collect();
+    if progress.schema_created {
+        return;
+    }
+    if !missing.is_empty() && missing.len() < from.relations.len() {
+        findings.push(Finding::note(
             Side::Destination,
             format!(
-                "{} of the source exist on the destination already",
-                named_tables(&taken)
+                "the destination lacks {} of the source",
+                named("table", &missing)
             ),
-            mend,
+            "copy --create-schema creates what is missing, and leaves alone what is there",
         ));
-    } else if !others.is_empty() {
-        findings.push(Finding::stops(
+    }
+    if missing.len() < from.relations.len() {
+        return;
+    }
+    let others: Vec<&QualifiedName> = to.relations.iter().map(|relation| &relation.name).collect();
+    if !others.is_empty() {
+        findings.push(Finding::spoils(
             Side::Destination,
             format!(
                 "the destination is not empty: it has {}",
-                named_tables(&others)
+                named("table", &others)
             ),
-            mend,
+            "check --dest; copy leaves alone what is not the source's",
         ));
     }
     let contents = destination.ask(findings, contents);
     if let Some(contents) = contents.filter(|contents| !contents.is_empty()) {
         findings.push(Finding::spoils(
             Side::Destination,
-            format!(
-                "the destination already has {}, which the source's schema may collide with",
-                contents.join(", ")
-            ),
-            "drop them, or use an empty database",
+            format!("the destination already has {}", contents.join(", ")),
+            "check --dest; what the source has too is not created again: see that it is the same",
         ));
     }
-    let public = from
-        .relations
-        .iter()
-        .any(|relation| relation.name.schema == "public");
-    privileges::destination_schema(destination, public, findings);
 }
 
 /// Counts what is not a table, which has its own finding.

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::report::named;
 use super::{CheckOptions, Finding, Looked};
-use crate::catalog::{Catalog, Oid};
 use crate::error::{Result, Side};
 use crate::ident::ident;
 use crate::session::Session;
@@ -32,11 +31,9 @@ pub(super) fn compare(
         .iter()
         .map(|relation| relation.owner.clone())
         .collect();
-    let wanted = (!options.selection.takes_all()).then(|| restored(catalog));
-    let Some(mut needs) = source.ask(findings, |session| roles(session, wanted.as_deref())) else {
+    let Some(mut needs) = source.ask(findings, roles) else {
         return;
     };
-    // What initdb's own role owns is not in pg_shdepend.
     for owner in owners {
         needs.entry(owner).or_default().owner = true;
     }
@@ -49,24 +46,19 @@ pub(super) fn compare(
     let Some(there) = destination.ask(findings, |session| role_names(session, &names)) else {
         return;
     };
+    let role = super::privileges::role_name(destination, findings).unwrap_or_default();
     findings.extend(missing_roles(&needs, &there));
-    findings.extend(barred_roles(&needs, &there));
-}
-
-fn restored(catalog: &Catalog) -> Vec<Oid> {
-    let tables = catalog.relations.iter().flat_map(|relation| {
-        let partitions = relation.partitions.iter().map(|partition| partition.oid);
-        std::iter::once(relation.oid).chain(partitions)
-    });
-    let sequences = catalog.sequences.iter().map(|sequence| sequence.oid);
-    tables.chain(sequences).collect()
+    findings.extend(barred_roles(&needs, &there, &role));
+    if !options.no_owner {
+        owners_in_schemas(source, destination, findings);
+    }
 }
 
 /// Returns the roles of the source by name, with what each is needed for.
-fn roles(session: &mut Session, oids: Option<&[Oid]>) -> Result<BTreeMap<String, Need>> {
+fn roles(session: &mut Session) -> Result<BTreeMap<String, Need>> {
     let sql = include_str!("sql/roles.sql");
     let mut needs: BTreeMap<String, Need> = BTreeMap::new();
-    for row in session.query("list the roles", sql, &[&oids])? {
+    for row in session.query("list the roles", sql, &[])? {
         let need = needs.entry(row.get(0)).or_default();
         match row.get(1) {
             "o" => need.owner = true,
@@ -113,7 +105,11 @@ fn missing_roles(needs: &BTreeMap<String, Need>, there: &HashMap<String, bool>) 
     ))
 }
 
-fn barred_roles(needs: &BTreeMap<String, Need>, there: &HashMap<String, bool>) -> Option<Finding> {
+fn barred_roles(
+    needs: &BTreeMap<String, Need>,
+    there: &HashMap<String, bool>,
+    our_role: &str,
+) -> Option<Finding> {
     let barred: Vec<String> = needs
         .iter()
         .filter(|(role, need)| need.owner && there.get(*role) == Some(&false))
@@ -126,9 +122,43 @@ fn barred_roles(needs: &BTreeMap<String, Need>, there: &HashMap<String, bool>) -
                 "our role on the destination may not give objects to {}",
                 named("role", &barred)
             ),
-            "GRANT … TO our role there, or add --no-owner",
+            format!(
+                "add --no-owner, or GRANT {} TO {our_role} there",
+                barred.join(", ")
+            ),
         )
     })
+}
+
+/// Only superusers may give an object to a role that could not have created it where it is.
+fn owners_in_schemas(source: &mut Looked, destination: &mut Looked, findings: &mut Vec<Finding>) {
+    let owners = source.ask(findings, |session| {
+        let sql = include_str!("sql/owners_in_schemas.sql");
+        session.query("list the owners of objects", sql, &[])
+    });
+    destination.find(findings, |session| {
+        let sql = include_str!("sql/may_own.sql");
+        let mut found = Vec::new();
+        for row in owners.iter().flatten() {
+            let [schema, schema_owner, owner] = [0, 1, 2].map(|at| row.get::<_, String>(at));
+            let asked = session.query_one("read privileges", sql, &[&schema, &schema_owner, &owner])?;
+            if asked.get::<_, Option<bool>>(0) != Some(false) {
+                continue;
+            }
+            let (schema, owner) = (ident(&schema), ident(&owner));
+            found.push(Finding::stops(
+                Side::Destination,
+                format!(
+                    "role {owner} owns objects in schema {schema} and may not create any there on the destination, so that only a superuser could give them to it"
+                ),
+                match schema.as_str() {
+                    "\"public\"" => format!("GRANT CREATE ON SCHEMA public TO {owner} there, or add --no-owner"),
+                    _ => "add --no-owner, or connect there as a superuser".to_string(),
+                },
+            ));
+        }
+        Ok(found)
+    });
 }
 
 #[cfg(test)]
@@ -156,7 +186,7 @@ mod tests {
                 .starts_with("role \"c\" of the source is missing")
         );
         assert!(found.mend.ends_with("or add --no-owner"));
-        let found = barred_roles(&needs, &there).unwrap();
+        let found = barred_roles(&needs, &there, "\"r\"").unwrap();
         assert!(found.message.ends_with("to role \"a\""));
         needs.insert("p".to_string(), need(false, false, true));
         let found = missing_roles(&needs, &there).unwrap();

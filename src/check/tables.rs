@@ -144,7 +144,7 @@ fn others(session: &mut Session, tables: &[Oid], whole: bool) -> Result<Vec<Find
                 "{} of the source: contents are not moved",
                 named("materialized view", &views)
             ),
-            "REFRESH MATERIALIZED VIEW on the destination after the switch",
+            "switch refreshes them on the destination, just before the window",
         ));
     }
     let children: Vec<QualifiedName> = of("inheritance child").map(relation_name).collect();
@@ -236,7 +236,8 @@ pub(super) fn triggers(session: &mut Session, tables: &[Oid]) -> Result<Vec<Find
                 unenforced.insert(shown);
             }
             "D" => disabled.push(shown),
-            "A" | "R" => firing.push(shown),
+            // Our own tables' triggers are switched off by whoever writes there.
+            "A" | "R" if internal || !row.get::<_, bool>("owned") => firing.push(shown),
             _ => {}
         }
     }
@@ -311,17 +312,17 @@ fn foreign_prefix(side: Side, triggers: &[String]) -> Option<Finding> {
     })
 }
 
-/// Rules: on the source a word, on the destination those that fire in replica mode.
+/// Rules: on the source a word, on the destination those that fire in replica mode and that we may not
+/// switch off.
 pub(super) fn rules(session: &mut Session, tables: &[Oid]) -> Result<Vec<Finding>> {
     let side = session.side();
     let sql = include_str!("sql/rules.sql");
     let rows = session.query("list the rules", sql, &[&tables])?;
-    let fires = |enabled: &str| side == Side::Source || matches!(enabled, "A" | "R");
-    let names: Vec<String> = rows
-        .iter()
-        .filter(|row| fires(row.get("enabled")))
-        .map(on_table)
-        .collect();
+    let fires = |row: &&Row| {
+        side == Side::Source
+            || matches!(row.get("enabled"), "A" | "R") && !row.get::<_, bool>("owned")
+    };
+    let names: Vec<String> = rows.iter().filter(fires).map(on_table).collect();
     if names.is_empty() {
         return Ok(Vec::new());
     }

@@ -8,10 +8,12 @@ use crate::error::{Result, Side};
 use crate::session::Session;
 use crate::stop::Stop;
 
-/// Runs ANALYZE on every relation, the largest ones first.
+/// Runs ANALYZE on every relation, the largest ones first. A table that cannot be analyzed is only
+/// warned of: its rows are there, and it may be no fault of ours, as when it has a foreign table among its
+/// children whose server is out of reach.
 ///
 /// # Errors
-/// As the server says.
+/// The connection is lost; a signal.
 pub fn analyze(
     destination: &Session,
     relations: &[Relation],
@@ -31,7 +33,12 @@ pub fn analyze(
                 break;
             };
             let name = &relation.name;
-            session.execute(&format!("analyze table {name}"), &format!("ANALYZE {name}"))?;
+            let what = format!("analyze table {name}");
+            match session.execute(&what, &format!("ANALYZE {name}")) {
+                Err(error) if error.connection_lost || crew.over() => return Err(error),
+                Err(error) => log::warn!("{error}"),
+                Ok(()) => {}
+            }
         }
         Ok(())
     };

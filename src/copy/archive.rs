@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::capture::{CAPTURE_TRIGGER, TRUNCATE_TRIGGER};
+use crate::capture;
 
 /// An option of a column that one vendor's pg_dump prints and that no server lets be set.
 const FOREIGN_OPTION: &str = "pg_attver";
@@ -41,16 +41,12 @@ impl Filter {
     }
 
     fn wants(&self, entry: &str) -> bool {
-        // Foreign keys come once the data is of one snapshot; the comment of an extension comes with
-        // it, and only its owner may write one.
-        let unwanted = ["FK CONSTRAINT ", "COMMENT - EXTENSION "];
         let step = match entry.starts_with("INDEX ATTACH ") {
             true => Step::Attach,
             false => Step::Create,
         };
         !(step != self.step
-            || unwanted.iter().any(|start| entry.starts_with(start))
-            || is_our_trigger(entry)
+            || is_unwanted(entry)
             || starts_with_one_of(entry, &self.existing)
             || starts_with_one_of(entry, &self.postponed))
     }
@@ -68,11 +64,18 @@ fn entry(line: &str) -> Option<&str> {
     parts.next()
 }
 
+/// Returns true for what is never restored. Foreign keys come once the data is of one snapshot; the comment
+/// of an extension comes with it, and only its owner may write one.
+pub fn is_unwanted(entry: &str) -> bool {
+    ["FK CONSTRAINT ", "COMMENT - EXTENSION "]
+        .iter()
+        .any(|start| entry.starts_with(start))
+        || is_our_trigger(entry)
+}
+
 fn is_our_trigger(entry: &str) -> bool {
-    entry.starts_with("TRIGGER ")
-        && [CAPTURE_TRIGGER, TRUNCATE_TRIGGER]
-            .iter()
-            .any(|name| entry.contains(&format!(" {name} ")))
+    // The name stands between the table's and the owner's, each of which may have spaces.
+    entry.starts_with("TRIGGER ") && entry.split(' ').any(capture::is_our_trigger)
 }
 
 /// Returns true if the entry, cut off before its owner wherever that begins, is in the set.
@@ -157,6 +160,7 @@ mod tests {
 3302; 1259 16397 INDEX public t_a_b role with spaces
 3303; 2620 16398 TRIGGER public t pg_switchover_capture postgres
 3304; 2620 16399 TRIGGER Odd \"Schema\" a table pg_switchover_truncate the owner
+3308; 2620 16403 TRIGGER public p pg_switchover_capture_16390 postgres
 3305; 2620 16401 TRIGGER public t audit postgres
 3306; 2606 16402 FK CONSTRAINT public t t_parent_fkey postgres
 3307; 0 0 COMMENT public CONSTRAINT t_parent_fkey ON t postgres

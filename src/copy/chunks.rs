@@ -4,6 +4,8 @@
 //! table are read in one snapshot (see `snapshot`); the last range is open-ended, so that a table
 //! that has grown since the catalog was read is still read whole.
 
+use std::collections::BTreeSet;
+
 use crate::catalog::Relation;
 use crate::ident::QualifiedName;
 
@@ -71,14 +73,28 @@ impl Chunk {
     }
 }
 
-/// Splits tables into chunks: the largest table first, the chunks of one table side by side.
-pub fn split(tables: &[&Relation], limits: Limits) -> Vec<Chunk> {
+/// Splits tables into chunks: the largest table first, the chunks of one table side by side. Those in
+/// `whole` are not split.
+pub fn split(tables: &[&Relation], whole: &BTreeSet<QualifiedName>, limits: Limits) -> Vec<Chunk> {
     let mut order: Vec<usize> = (0..tables.len()).collect();
     order.sort_by_key(|&at| std::cmp::Reverse(tables[at].bytes));
     order
         .into_iter()
-        .flat_map(|at| split_table(at, tables[at], limits))
+        .flat_map(|at| match whole.contains(&tables[at].name) {
+            true => vec![whole_table(at, tables[at])],
+            false => split_table(at, tables[at], limits),
+        })
         .collect()
+}
+
+fn whole_table(table: usize, relation: &Relation) -> Chunk {
+    Chunk {
+        table,
+        from: relation.name.clone(),
+        only: !relation.partitioned,
+        pages: None,
+        weight: unsigned(relation.bytes),
+    }
 }
 
 fn split_table(table: usize, relation: &Relation, limits: Limits) -> Vec<Chunk> {
@@ -107,13 +123,7 @@ fn split_table(table: usize, relation: &Relation, limits: Limits) -> Vec<Chunk> 
     // Rows of foreign partitions live on a third server and stay there, so the root is not read then.
     let foreign = relation.partitions.iter().any(|part| part.foreign);
     if total <= SMALL && !foreign {
-        return vec![Chunk {
-            table,
-            from: relation.name.clone(),
-            only: false,
-            pages: None,
-            weight: total,
-        }];
+        return vec![whole_table(table, relation)];
     }
     let mut chunks: Vec<Chunk> = leaves
         .iter()
@@ -174,6 +184,10 @@ mod tests {
         ranges: true,
     };
 
+    fn none() -> BTreeSet<QualifiedName> {
+        BTreeSet::new()
+    }
+
     fn table(name: &str, megabytes: i64) -> Relation {
         Relation {
             oid: 1,
@@ -205,10 +219,22 @@ mod tests {
     #[test]
     fn small_tables_are_one_chunk_and_the_largest_comes_first() {
         let (small, large, empty) = (table("small", 1), table("large", 60), table("empty", 0));
-        let chunks = split(&[&small, &large, &empty], FOUR);
+        let chunks = split(&[&small, &large, &empty], &none(), FOUR);
         let order: Vec<usize> = chunks.iter().map(|chunk| chunk.table).collect();
         assert_eq!(order, [1, 0, 2]);
         assert!(chunks.iter().all(|chunk| chunk.pages.is_none()));
+    }
+
+    #[test]
+    fn a_table_that_locks_others_out_is_one_chunk() {
+        let mut large = table("large", 10_000);
+        let whole = BTreeSet::from([large.name.clone()]);
+        let chunks = split(&[&large], &whole, FOUR);
+        assert_eq!((chunks.len(), chunks[0].only), (1, true));
+        large.partitioned = true;
+        large.partitions = vec![partition("leaf", 10_000)];
+        let chunks = split(&[&large], &whole, FOUR);
+        assert_eq!((chunks.len(), chunks[0].only), (1, false));
     }
 
     #[test]
@@ -216,7 +242,7 @@ mod tests {
         for megabytes in [65, 100, 777, 3000, 100_000] {
             for jobs in [1, 2, 7, 64] {
                 let relation = table("t", megabytes);
-                let chunks = split(&[&relation], Limits { jobs, ranges: true });
+                let chunks = split(&[&relation], &none(), Limits { jobs, ranges: true });
                 let mut next = 0;
                 for (number, chunk) in chunks.iter().enumerate() {
                     let pages = chunk.pages.expect("a range");
@@ -245,17 +271,17 @@ mod tests {
     #[test]
     fn one_large_table_keeps_every_worker_busy() {
         let relation = table("t", 1024);
-        assert!(split(&[&relation], FOUR).len() >= 12);
+        assert!(split(&[&relation], &none(), FOUR).len() >= 12);
     }
 
     #[test]
     fn a_few_pages_with_much_toast_are_not_split_beyond_pages() {
         let mut relation = table("t", 10_000);
         relation.pages = 3;
-        let chunks = split(&[&relation], FOUR);
+        let chunks = split(&[&relation], &none(), FOUR);
         assert_eq!(chunks.len(), 3);
         relation.pages = 1;
-        assert_eq!(split(&[&relation], FOUR).len(), 1);
+        assert_eq!(split(&[&relation], &none(), FOUR).len(), 1);
     }
 
     #[test]
@@ -263,6 +289,7 @@ mod tests {
         let relation = table("t", 10_000);
         let chunks = split(
             &[&relation],
+            &none(),
             Limits {
                 jobs: 4,
                 ranges: false,
@@ -278,19 +305,19 @@ mod tests {
         root.partitioned = true;
         root.partitions = vec![partition("a", 10), partition("b", 90)];
         root.bytes = 100 * MB;
-        let chunks = split(&[&root], FOUR);
+        let chunks = split(&[&root], &none(), FOUR);
         assert!(chunks.iter().all(|chunk| chunk.only));
         assert_eq!(chunks[0].from.name, "b");
         assert_eq!(chunks.last().expect("chunks").from.name, "a");
 
         root.partitions = vec![partition("a", 1), partition("b", 1)];
         root.bytes = 2 * MB;
-        let chunks = split(&[&root], FOUR);
+        let chunks = split(&[&root], &none(), FOUR);
         assert_eq!(chunks.len(), 1);
         assert_eq!(chunks[0].target(), "\"s\".\"root\"");
 
         root.partitions[1].foreign = true;
-        let chunks = split(&[&root], FOUR);
+        let chunks = split(&[&root], &none(), FOUR);
         assert_eq!(chunks.len(), 1);
         assert_eq!(chunks[0].target(), "ONLY \"s\".\"a\"");
     }
@@ -299,7 +326,7 @@ mod tests {
     fn a_partitioned_table_without_partitions_is_still_a_chunk() {
         let mut root = table("root", 0);
         root.partitioned = true;
-        assert_eq!(split(&[&root], FOUR).len(), 1);
+        assert_eq!(split(&[&root], &none(), FOUR).len(), 1);
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl Emptier {
         })
     }
 
-    /// Empties tables in one transaction of a session in the replica role.
+    /// Empties tables in one transaction of a session that is prepared for writing.
     ///
     /// # Errors
     /// As the server says; somebody keeps one of the tables locked.
@@ -112,6 +112,7 @@ impl Emptier {
             .iter()
             .partition(|relation| !kept.contains(&relation.name));
         let mut sql = String::from("BEGIN;\n");
+        sql.push_str(&destination::silence(relations.iter().map(|one| &one.name)));
         if !truncated.is_empty() {
             let list: Vec<String> = truncated.iter().map(target).collect();
             sql.push_str(&format!("TRUNCATE{};\n", list.join(",")));
@@ -119,6 +120,7 @@ impl Emptier {
         for relation in deleted {
             sql.push_str(&format!("DELETE FROM{};\n", target(&relation)));
         }
+        sql.push_str(destination::restore());
         sql.push_str(&destination::hold(run));
         sql.push_str("COMMIT;");
         destination.execute("empty the tables", &sql)

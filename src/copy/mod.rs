@@ -6,14 +6,18 @@
 
 mod analyze;
 mod archive;
+mod bring;
 mod chunks;
+mod contents;
 mod crew;
 mod empty;
+mod foreign_keys;
 mod postponed;
 mod progress;
 mod schema;
 mod table;
 mod tools;
+mod views;
 mod worker;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -22,12 +26,15 @@ use std::time::Instant;
 
 use crossbeam_channel::unbounded;
 
-pub use postponed::{complete, pending};
+pub use bring::{Sides, follow};
+pub use foreign_keys::{acting, additions, rehearse, slow, take_away};
+pub use postponed::{Completed, Kind, Wanted, complete, pending, waiting};
 pub use schema::SchemaOptions;
+pub use views::refresh;
 
-use crate::catalog::{Catalog, Relation, Selection, compare};
+use crate::catalog::{self, Catalog, Relation, Selection, compare};
 use crate::cli::Progress as When;
-use crate::destination::{self, Claim};
+use crate::destination::{self, Claim, Way};
 use crate::error::{Error, Result};
 use crate::ident::QualifiedName;
 use crate::session::Session;
@@ -92,8 +99,8 @@ pub fn copy(
     stop: &Stop,
 ) -> Result<Report> {
     let began = Instant::now();
-    destination::try_replica_role(destination)?;
-    let report = copy_all(source, destination, parameters, stop).map_err(|error| {
+    let way = destination::way(destination)?;
+    let report = copy_all(source, destination, parameters, way, stop).map_err(|error| {
         match error.connection_lost && error.mend.is_none() {
             true => error.mend("run the same command again, it goes on where it ended"),
             false => error,
@@ -109,12 +116,27 @@ fn copy_all(
     source: &mut Session,
     destination: &mut Session,
     parameters: &Parameters<'_>,
+    way: Way,
     stop: &Stop,
 ) -> Result<Report> {
-    let schema = prepare_schema(source, destination, parameters, stop)?;
+    let schema = prepare_schema(source, destination, parameters, way, stop)?;
     let there = Catalog::read(destination, &Selection::default())?;
-    refuse_differences(parameters, &there)?;
-    let report = load(source, destination, parameters, &there, stop)?;
+    refuse_differences(parameters, &there, schema.is_none())?;
+    let relations = &parameters.catalog.relations;
+    let oids: Vec<_> = relations
+        .iter()
+        .filter_map(|relation| there.relation(&relation.name))
+        .map(|relation| relation.oid)
+        .collect();
+    catalog::refuse_policies(destination, &oids)?;
+    if way == Way::Owner {
+        let moved: Vec<&QualifiedName> = relations.iter().map(|one| &one.name).collect();
+        let mut session = destination.another("copy foreign keys")?;
+        destination::writer(&mut session)?;
+        take_away(&mut session, &moved, &parameters.claim.run)?;
+        tell_what_is_away(&mut session)?;
+    }
+    let report = load(source, destination, parameters, &there, way, stop)?;
     if let Some(schema) = schema {
         log::info!("creating indexes and constraints");
         schema.finish(destination, parameters.jobs)?;
@@ -132,39 +154,71 @@ fn copy_all(
     Ok(report)
 }
 
-/// Dumps the schema if any of it is missing, and creates the tables if they are.
+/// Says that the destination is without foreign keys, and how that could be avoided.
+fn tell_what_is_away(session: &mut Session) -> Result<()> {
+    let away = pending(session, Kind::ForeignKeys)?;
+    if away > 0 {
+        log::info!(
+            "{} of the destination {} away until the switch, because the role may not set session_replication_role there",
+            if away == 1 {
+                "1 foreign key".to_string()
+            } else {
+                format!("{away} foreign keys")
+            },
+            if away == 1 { "is" } else { "are" },
+        );
+    }
+    Ok(())
+}
+
+/// Creates what is missing of the schema, as far as that was asked for. Returns the rest of a schema whose
+/// keys and indexes come behind the rows.
 fn prepare_schema<'a>(
     source: &mut Session,
     destination: &mut Session,
     parameters: &'a Parameters<'_>,
+    way: Way,
     stop: &'a Stop,
 ) -> Result<Option<Schema<'a>>> {
-    let claim = parameters.claim;
+    let Parameters { claim, catalog, .. } = parameters;
+    let there = Catalog::read(destination, &Selection::default())?;
+    let sides = Sides {
+        source: catalog,
+        destination: &there,
+        claim,
+    };
     let Some(options) = &parameters.create_schema else {
         schema::refuse_half_a_schema(claim)?;
+        match claim.schema_created {
+            true => bring::follow(source, destination, &sides, stop)?,
+            false => bring::refuse_missing(source, destination, &sides)?,
+        }
         return Ok(None);
     };
-    if claim.schema_finished {
-        return Ok(None);
+    let mut relations = catalog.relations.iter();
+    let first = !claim.schema_created && !relations.any(|one| there.relation(&one.name).is_some());
+    let captured: Vec<u32> = catalog.relations.iter().map(|one| one.oid).collect();
+    catalog::refuse_forced(source, destination, &captured)?;
+    if !first {
+        bring::complete_schema(source, destination, &sides, options, stop)?;
+        if !claim.schema_created || claim.schema_finished {
+            return Ok(None);
+        }
     }
-    let captured: Vec<u32> = parameters
-        .catalog
-        .relations
-        .iter()
-        .map(|relation| relation.oid)
-        .collect();
     let schema = Schema::dump(source, destination, &captured, options, &claim.run, stop)?;
-    if !claim.schema_created {
-        schema.create_tables(destination)?;
+    if way == Way::Owner {
+        foreign_keys::refuse_slow(destination, schema.postponed())?;
+    }
+    if first {
+        let wish = bring::everything(source, destination, catalog)?;
+        schema.create_tables(destination, &wish)?;
     }
     Ok(Some(schema))
 }
 
 /// Refuses a destination whose tables cannot take the rows.
-fn refuse_differences(parameters: &Parameters<'_>, there: &Catalog) -> Result<()> {
-    let claim = parameters.claim;
-    let keys_follow = parameters.create_schema.is_some() && !claim.schema_finished;
-    let differences = compare(parameters.catalog, there, !keys_follow);
+fn refuse_differences(parameters: &Parameters<'_>, there: &Catalog, keys: bool) -> Result<()> {
+    let differences = compare(parameters.catalog, there, keys);
     let Some(first) = differences.first() else {
         return Ok(());
     };
@@ -186,6 +240,7 @@ fn load(
     destination: &mut Session,
     parameters: &Parameters<'_>,
     there: &Catalog,
+    way: Way,
     stop: &Stop,
 ) -> Result<Report> {
     let copied = destination::copied_tables(destination)?;
@@ -208,7 +263,7 @@ fn load(
     let emptier = Emptier::read(destination)?;
     if !filled.is_empty() {
         let mut session = destination.another("copy emptying")?;
-        destination::replica_role(&mut session)?;
+        destination::writer(&mut session)?;
         emptier.empty(&mut session, &filled, &parameters.claim.run)?;
     }
     let mut report = Report {
@@ -218,7 +273,13 @@ fn load(
     if relations.is_empty() {
         return Ok(report);
     }
-    let tables = tables(source, &relations, there, parameters.jobs)?;
+    let names: Vec<&QualifiedName> = relations.iter().map(|one| &one.name).collect();
+    let whole = destination::silenced(destination, way, &names)?;
+    let limits = Limits {
+        jobs: parameters.jobs,
+        ranges: source.version() >= RANGE_SCANS,
+    };
+    let tables = tables(&relations, there, &BTreeSet::from_iter(whole), limits)?;
     work_off(
         source,
         destination,
@@ -233,17 +294,13 @@ fn load(
 
 /// Splits the relations into chunks.
 fn tables<'a>(
-    source: &Session,
     relations: &[&'a Relation],
     there: &Catalog,
-    jobs: usize,
+    whole: &BTreeSet<QualifiedName>,
+    limits: Limits,
 ) -> Result<Vec<Table<'a>>> {
-    let limits = Limits {
-        jobs,
-        ranges: source.version() >= RANGE_SCANS,
-    };
     let mut chunks = vec![Vec::new(); relations.len()];
-    for chunk in chunks::split(relations, limits) {
+    for chunk in chunks::split(relations, whole, limits) {
         chunks[chunk.table].push(chunk);
     }
     relations

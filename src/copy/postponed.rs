@@ -2,9 +2,11 @@
 //! which would find children without parents, and the contents of materialized views.
 //!
 //! Each table is copied in a snapshot of its own. The first cycle after the copy makes the whole
-//! consistent, and [`complete`] belongs behind it. It may be run again at any time.
+//! consistent, and [`complete`] belongs behind it. It may be run again at any time. Foreign keys that are
+//! away while rows are written wait for the final cycle instead, see `foreign_keys`.
 
-use crate::destination::{self, LOCK_TIMEOUT, replica_role};
+use crate::catalog::objects::Waiting;
+use crate::destination::{self, writer};
 use crate::error::{Result, Side};
 use crate::ident::{QualifiedName, ident, literal};
 use crate::session::Session;
@@ -20,6 +22,8 @@ const NOT_VALID_ON_PARTITIONED: i32 = 180_000;
 pub struct Postponed {
     /// `foreign key` or `materialized view`.
     pub kind: String,
+    /// Of the foreign key or view on the source; 0 once it is read from the list.
+    pub oid: u32,
     /// For messages.
     pub name: String,
     /// The schema of the table or view.
@@ -42,6 +46,31 @@ pub struct Postponed {
     pub captured: bool,
 }
 
+/// Which of the postponed objects are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// All of them.
+    Everything,
+    /// Foreign keys.
+    ForeignKeys,
+    /// Foreign keys that were here before us.
+    Taken,
+    /// Materialized views.
+    Views,
+}
+
+/// What [`complete`] is to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// The objects.
+    pub kind: Kind,
+    /// Makes foreign keys that are not there. On a destination that is in charge they were all made, so
+    /// that one which is not there was dropped by somebody since.
+    pub add: bool,
+    /// Parallel sessions that check rows.
+    pub jobs: usize,
+}
+
 /// What [`complete`] came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Completed {
@@ -54,18 +83,18 @@ pub struct Completed {
 }
 
 impl Postponed {
-    /// Lists the foreign keys and materialized views of the source; warns of foreign keys that lead
-    /// out of the captured tables, which nothing could satisfy.
+    /// Lists the foreign keys and materialized views of the source.
     ///
     /// # Errors
     /// As the server says.
     pub fn list(source: &mut Session, captured: &[u32]) -> Result<Vec<Postponed>> {
         let sql = include_str!("postponed.sql");
         let rows = source.query("list the foreign keys", sql, &[&captured])?;
-        let postponed: Vec<Postponed> = rows
+        Ok(rows
             .iter()
             .map(|row| Postponed {
                 kind: row.get("kind"),
+                oid: row.get("oid"),
                 name: row.get("name"),
                 schema: row.get("schema_name"),
                 table: row.get("table_name"),
@@ -77,20 +106,22 @@ impl Postponed {
                 partitioned: row.get("partitioned"),
                 captured: row.get("captured"),
             })
-            .collect();
+            .collect())
+    }
+
+    /// Warns of foreign keys that lead out of the captured tables, which nothing could satisfy.
+    pub fn warn_left_out(postponed: &[Postponed]) {
         for one in postponed.iter().filter(|one| !one.captured) {
             log::warn!(
                 "foreign key {} is left out, because one of its tables is not moved",
                 one.name
             );
         }
-        Ok(postponed)
     }
 
     /// Returns the statement for a server, which checks no rows yet where that can be done apart.
-    fn addition(&self, version: i32) -> String {
-        let at_once = self.partitioned && version < NOT_VALID_ON_PARTITIONED
-            || self.statement.ends_with(" NOT ENFORCED");
+    pub(super) fn addition(&self, version: i32) -> String {
+        let at_once = self.is_checked_at_once(version) || !self.enforced();
         let not_valid = if at_once { "" } else { " NOT VALID" };
         let mut sql = format!("{}{not_valid};", self.statement);
         if let (Some(comment), Some(constraint)) = (&self.comment, &self.constraint) {
@@ -104,19 +135,50 @@ impl Postponed {
         sql
     }
 
-    fn relation(&self) -> QualifiedName {
+    /// True if a server of this version makes the foreign key only by checking all rows at once.
+    pub fn is_checked_at_once(&self, version: i32) -> bool {
+        self.partitioned && version < NOT_VALID_ON_PARTITIONED && self.enforced()
+    }
+
+    fn enforced(&self) -> bool {
+        !self.statement.ends_with(" NOT ENFORCED")
+    }
+
+    /// Looks whether the foreign key is on the destination.
+    pub(super) fn exists(&self, destination: &mut Session) -> Result<bool> {
+        let there = destination.query(
+            "look for a foreign key",
+            "SELECT FROM pg_catalog.pg_constraint con
+              WHERE con.conname::text = $1
+                AND con.conrelid = pg_catalog.to_regclass($2::text)::pg_catalog.oid",
+            &[&self.constraint, &self.relation().to_string()],
+        )?;
+        Ok(!there.is_empty())
+    }
+
+    pub(super) fn relation(&self) -> QualifiedName {
         QualifiedName::new(self.schema.as_str(), self.table.as_str())
     }
 }
 
-/// Returns how many objects are still to be made.
+/// Returns how many objects are still to be made or checked.
 ///
 /// # Errors
 /// As the server says.
-pub fn pending(destination: &mut Session) -> Result<i64> {
-    let sql = "SELECT pg_catalog.count(*) FROM switchover.postponed WHERE done_at IS NULL";
-    let row = destination.query_one("count what is postponed", sql, &[])?;
-    Ok(row.get(0))
+pub fn pending(destination: &mut Session, kind: Kind) -> Result<usize> {
+    Ok(outstanding(destination, kind)?.len())
+}
+
+/// Lists the foreign keys that are still to be made.
+///
+/// # Errors
+/// As the server says.
+pub fn waiting(destination: &mut Session) -> Result<Waiting> {
+    let sql = "SELECT schema_name, table_name, constraint_name
+                 FROM switchover.postponed WHERE constraint_name IS NOT NULL AND done_at IS NULL";
+    let rows = destination.query("list what is postponed", sql, &[])?;
+    let name = |row: &postgres::Row| [row.get(0), row.get(1), row.get(2)];
+    Ok(rows.iter().map(name).collect())
 }
 
 /// Makes what is postponed: adds foreign keys, checks their rows in parallel, refreshes materialized
@@ -127,32 +189,39 @@ pub fn pending(destination: &mut Session) -> Result<i64> {
 pub fn complete(
     destination: &mut Session,
     run_token: &str,
-    jobs: usize,
+    wanted: Wanted,
     stop: &Stop,
 ) -> Result<Completed> {
-    let postponed = outstanding(destination)?;
+    let postponed = outstanding(destination, wanted.kind)?;
     let mut completed = Completed::default();
     if postponed.is_empty() {
         return Ok(completed);
     }
-    let hold = format!("{LOCK_TIMEOUT} {}", destination::hold(run_token));
     let mut session = destination.another("copy postponed")?;
     // Event triggers of the application have been created and are not meant for what we do.
-    replica_role(&mut session)?;
+    writer(&mut session)?;
+    let hold = destination::hold(run_token);
     session.execute("prove that no other run is at work", &hold)?;
     let (mut keys, views): (Vec<_>, Vec<_>) = postponed
         .into_iter()
         .partition(|(_, one)| one.constraint.is_some());
     for (number, what) in [
-        (keys.len(), "adding foreign keys"),
+        (
+            keys.len(),
+            if wanted.add {
+                "adding foreign keys"
+            } else {
+                "checking the rows of foreign keys"
+            },
+        ),
         (views.len(), "refreshing materialized views"),
     ] {
         if number > 0 {
             log::info!("{what}: {number}");
         }
     }
-    add(&mut session, &mut keys, &mut completed, stop)?;
-    validate(&session, &keys, jobs, &mut completed, stop)?;
+    add(&mut session, &mut keys, wanted.add, &mut completed, stop)?;
+    validate(&session, &keys, wanted.jobs, &mut completed, stop)?;
     for (position, view) in &views {
         stop.check()?;
         let made = session.execute("refresh it", &view.statement);
@@ -181,22 +250,22 @@ fn keep(made: Result<()>, one: &Postponed, completed: &mut Completed) -> Result<
 fn add(
     session: &mut Session,
     keys: &mut Vec<(i32, Postponed)>,
+    missing: bool,
     completed: &mut Completed,
     stop: &Stop,
 ) -> Result<()> {
     let mut added = Vec::new();
     for (position, key) in keys.drain(..) {
         stop.check()?;
-        let there = session.query(
-            "look for a foreign key",
-            "SELECT FROM pg_catalog.pg_constraint con
-              WHERE con.conname::text = $1 AND con.conrelid = $2::text::pg_catalog.regclass",
-            &[&key.constraint, &key.relation().to_string()],
-        )?;
         let version = session.version();
-        let made = match there.is_empty() {
-            true => session.execute("add it", &key.addition(version)),
-            false => Ok(()),
+        let made = match (key.exists(session)?, missing) {
+            (true, _) => Ok(()),
+            (false, true) => session.execute("add it", &key.addition(version)),
+            (false, false) => {
+                log::warn!("foreign key {} is not there any more", key.name);
+                done(session, position)?;
+                continue;
+            }
         };
         if keep(made, &key, completed)? {
             added.push((position, key));
@@ -219,7 +288,7 @@ fn validate(
     let conninfo = session.conninfo();
     let work = |crew: &Crew<'_>, number: usize| {
         let mut session = crew.open(conninfo, Side::Destination, &format!("copy keys {number}"))?;
-        replica_role(&mut session)?;
+        writer(&mut session)?;
         while !crew.over() {
             let Some((position, key)) = lock(&queue).next() else {
                 break;
@@ -253,17 +322,33 @@ fn done(session: &mut Session, position: i32) -> Result<()> {
     session.execute("note what is done", &sql)
 }
 
-/// Lists what is not done yet, with its position.
-fn outstanding(destination: &mut Session) -> Result<Vec<(i32, Postponed)>> {
-    let sql = "SELECT position, kind, name, schema_name, table_name, constraint_name, statement,
-                      comment, validated, partitioned
-                 FROM switchover.postponed WHERE done_at IS NULL ORDER BY position";
-    let rows = destination.query("list what is postponed", sql, &[])?;
+/// Lists what is not done yet, with its position. A foreign key that was taken away may be on the list
+/// once more, as the source has it.
+pub(super) fn outstanding(destination: &mut Session, kind: Kind) -> Result<Vec<(i32, Postponed)>> {
+    let kind = match kind {
+        Kind::Everything => "",
+        Kind::ForeignKeys => "AND p.kind = 'foreign key'",
+        Kind::Taken => "AND p.taken",
+        Kind::Views => "AND p.kind = 'materialized view'",
+    };
+    let sql = format!(
+        "SELECT position, kind, name, schema_name, table_name, constraint_name, statement,
+                comment, validated, partitioned
+           FROM switchover.postponed p
+          WHERE done_at IS NULL {kind}
+            AND (taken OR NOT EXISTS (
+                SELECT FROM switchover.postponed t
+                 WHERE t.taken AND t.schema_name = p.schema_name AND t.table_name = p.table_name
+                   AND t.constraint_name = p.constraint_name))
+          ORDER BY position"
+    );
+    let rows = destination.query("list what is postponed", &sql, &[])?;
     Ok(rows
         .iter()
         .map(|row| {
             let one = Postponed {
                 kind: row.get(1),
+                oid: 0,
                 name: row.get(2),
                 schema: row.get(3),
                 table: row.get(4),
@@ -287,6 +372,7 @@ mod tests {
     fn key(partitioned: bool, statement: &str) -> Postponed {
         Postponed {
             kind: "foreign key".to_string(),
+            oid: 0,
             name: "f".to_string(),
             schema: "s".to_string(),
             table: "t".to_string(),

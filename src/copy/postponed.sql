@@ -13,7 +13,7 @@ WITH RECURSIVE reads (reader, read) AS (
     SELECT r.reader, depth.below + 1 FROM depth JOIN reads r ON r.read = depth.view
 )
 SELECT 1 AS part, pg_catalog.row_number() OVER (ORDER BY n.nspname, c.relname, con.conname) AS position,
-       'foreign key' AS kind,
+       'foreign key' AS kind, con.oid AS oid,
        pg_catalog.format('%I on %I.%I', con.conname, n.nspname, c.relname) AS name,
        n.nspname::text AS schema_name,
        c.relname::text AS table_name,
@@ -33,7 +33,7 @@ SELECT 1 AS part, pg_catalog.row_number() OVER (ORDER BY n.nspname, c.relname, c
  WHERE con.contype = 'f' AND con.conparentid = 0 AND c.relpersistence <> 't' AND n.nspname <> 'switchover'
 UNION ALL
 SELECT 2, pg_catalog.row_number() OVER (ORDER BY pg_catalog.max(depth.below), n.nspname, c.relname),
-       'materialized view',
+       'materialized view', c.oid,
        pg_catalog.format('%I.%I', n.nspname, c.relname),
        n.nspname::text, c.relname::text, NULL,
        pg_catalog.format('REFRESH MATERIALIZED VIEW %I.%I', n.nspname, c.relname),
@@ -45,5 +45,5 @@ SELECT 2, pg_catalog.row_number() OVER (ORDER BY pg_catalog.max(depth.below), n.
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e
                     WHERE e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
                       AND e.objid = c.oid AND e.objsubid = 0 AND e.deptype = 'e')
- GROUP BY n.nspname, c.relname
+ GROUP BY c.oid, n.nspname, c.relname
  ORDER BY 1, 2

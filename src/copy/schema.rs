@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use postgres::error::SqlState;
 
 use super::archive::{Filter, Step, for_server, listed};
+use super::contents::{self, Wish};
 use super::postponed::Postponed;
 use super::tools::{self, Tools};
 use crate::conninfo::Conninfo;
@@ -33,12 +34,57 @@ pub struct SchemaOptions {
     pub no_privileges: bool,
 }
 
+impl SchemaOptions {
+    /// Reads what `copy --create-schema` was told when it made the schema.
+    ///
+    /// # Errors
+    /// As the server says.
+    pub fn noted(destination: &mut Session) -> Result<SchemaOptions> {
+        let sql = "SELECT COALESCE(schema_options, '{}') FROM switchover.state";
+        let noted: Vec<String> = destination
+            .query_one("read how the schema was made", sql, &[])?
+            .get(0);
+        let is = |word: &str| noted.iter().any(|one| one == word);
+        Ok(SchemaOptions {
+            pg_bindir: noted
+                .iter()
+                .find_map(|one| one.strip_prefix(BINDIR))
+                .map(PathBuf::from),
+            no_owner: is(NO_OWNER),
+            no_privileges: is(NO_PRIVILEGES),
+        })
+    }
+
+    /// Returns it as an array for SQL.
+    fn note(&self) -> String {
+        let mut words = Vec::new();
+        if self.no_owner {
+            words.push(literal(NO_OWNER));
+        }
+        if self.no_privileges {
+            words.push(literal(NO_PRIVILEGES));
+        }
+        if let Some(directory) = self.pg_bindir.as_ref().and_then(|one| one.to_str()) {
+            words.push(literal(&format!("{BINDIR}{directory}")));
+        }
+        format!("ARRAY[{}]::text[]", words.join(", "))
+    }
+}
+
+const NO_OWNER: &str = "no-owner";
+const NO_PRIVILEGES: &str = "no-privileges";
+const BINDIR: &str = "pg-bindir=";
+
+/// The first version whose pg_dump attaches a partition by a statement of its own, which has to wait for
+/// the partition's indexes where the parent has some.
+const OWN_ATTACHMENT: u32 = 14;
+
 /// An archive of the source's schema, in a directory of its own that goes with it.
 pub struct Schema<'a> {
     tools: Tools,
     options: &'a SchemaOptions,
     destination: Conninfo,
-    postponed: Vec<Postponed>,
+    pub(super) postponed: Vec<Postponed>,
     directory: Directory,
     run: &'a str,
     stop: &'a Stop,
@@ -68,7 +114,9 @@ impl<'a> Schema<'a> {
         stop: &'a Stop,
     ) -> Result<Schema<'a>> {
         let newer = source.version().max(destination.version()) / MAJOR;
-        let tools = tools::find(options.pg_bindir.as_deref(), newer.unsigned_abs())?;
+        let needed = newer.unsigned_abs();
+        let tools = tools::find(options.pg_bindir.as_deref(), needed.max(OWN_ATTACHMENT))
+            .or_else(|_| tools::find(options.pg_bindir.as_deref(), needed))?;
         log::info!("copying the schema with {}", tools.dump.display());
         let schema = Schema {
             tools,
@@ -99,29 +147,77 @@ impl<'a> Schema<'a> {
         Ok(schema)
     }
 
+    /// Returns what is made after the first cycle.
+    pub fn postponed(&self) -> &[Postponed] {
+        &self.postponed
+    }
+
     /// Creates what comes before the data, and notes it, in one transaction.
     ///
     /// # Errors
     /// As the server says; nothing is there then.
-    pub fn create_tables(&self, destination: &Session) -> Result<()> {
-        let list = self.list("pre-data", &Filter::default())?;
-        let file = self.directory.path.join("pre-data.sql");
+    pub fn create_tables(&self, destination: &Session, wish: &Wish) -> Result<()> {
+        Postponed::warn_left_out(&self.postponed);
+        let notes = format!(
+            "{}
+             UPDATE switchover.state SET schema_created_at = pg_catalog.clock_timestamp(),
+                                         schema_options = {};",
+            Postponed::note(&self.postponed),
+            self.options.note()
+        );
+        let list = contents::choose(&self.listing()?, wish).list;
+        self.execute(destination, &list, "pre-data", &notes)
+    }
+
+    /// Returns the table of contents, with what each entry needs.
+    ///
+    /// # Errors
+    /// pg_restore fails.
+    pub fn listing(&self) -> Result<String> {
+        let all = self.directory.path.join("all");
         let mut command = self.restore();
-        command
-            .args(["--section=pre-data", "--use-list"])
-            .arg(list)
-            .arg("--file")
-            .arg(&file)
-            .arg(self.archive());
+        command.args(["--list", "--verbose", "--file"]);
+        command.arg(&all).arg(self.archive());
+        let what = "list the dumped schema";
+        tools::run(&mut command, what, &self.said(), self.stop)?;
+        self.read(&all)
+    }
+
+    /// Executes the listed entries, of one section if it is one, and `notes`, in one transaction.
+    ///
+    /// # Errors
+    /// As the server says; nothing has been done then.
+    pub fn execute(
+        &self,
+        destination: &Session,
+        list: &str,
+        section: &str,
+        notes: &str,
+    ) -> Result<()> {
+        let wanted = self.directory.path.join(format!("{section}.list"));
+        let file = self.directory.path.join(format!("{section}.sql"));
+        std::fs::write(&wanted, list).map_err(|error| file_error(&wanted, &error))?;
+        let mut command = self.restore();
+        if section.ends_with("-data") {
+            command.arg(format!("--section={section}"));
+        }
+        command.arg("--use-list").arg(wanted).arg("--file");
+        command.arg(&file).arg(self.archive());
         let what = "read the dumped schema";
         tools::run(&mut command, what, &self.said(), self.stop)?;
-        let script = for_server(&self.read(&file)?, destination.version());
+        let script = for_server(&self.read(&file)?, destination.version()).replacen(
+            "SET lock_timeout = 0;",
+            destination::LOCK_TIMEOUT,
+            1,
+        );
         // The script changes settings of its session.
         let mut session = destination.another("copy schema")?;
+        // Event triggers of the application are not meant for what we do; where the role may not say so,
+        // they fire.
+        let quiet = "SET session_replication_role = replica";
+        let _ = session.execute("switch off event triggers", quiet);
         let sql = format!(
-            "BEGIN;\n{script}\nSET search_path = '';\n{}
-             UPDATE switchover.state SET schema_created_at = pg_catalog.clock_timestamp();\n{}\nCOMMIT;",
-            Postponed::note(&self.postponed),
+            "BEGIN;\n{script}\nSET search_path = '';\n{notes}\n{}\nCOMMIT;",
             destination::hold(self.run)
         );
         session
@@ -225,7 +321,7 @@ fn mended(error: Error, options: &SchemaOptions) -> Error {
     ];
     if exists.iter().any(|state| error.is(state)) {
         return error.mend(
-            "leave out --create-schema if the schema is complete there, or begin with an empty database",
+            "rename there what was renamed on the source, or leave out --create-schema if the schema is complete there",
         );
     }
     if error.is(&SqlState::UNDEFINED_OBJECT) && error.message.contains("role \"") {
@@ -336,11 +432,12 @@ impl Postponed {
             Some(text) => literal(text),
             None => "NULL".to_string(),
         };
-        let mut sql = String::from("DELETE FROM switchover.postponed;\n");
-        for (position, one) in postponed.iter().filter(|one| one.captured).enumerate() {
+        let mut sql = String::from("DELETE FROM switchover.postponed WHERE NOT taken;\n");
+        let next = "(SELECT COALESCE(pg_catalog.max(position), 0) + 1 FROM switchover.postponed)";
+        for one in postponed.iter().filter(|one| one.captured) {
             sql.push_str(&format!(
                 "INSERT INTO switchover.postponed VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}, {});\n",
-                position + 1,
+                next,
                 literal(&one.kind),
                 literal(&one.name),
                 literal(&one.schema),

@@ -13,7 +13,7 @@ use super::crew::{Crew, lock};
 use super::empty::Emptier;
 use super::table::{Reading, Snapshot, State, Table};
 use crate::conninfo::Conninfo;
-use crate::destination::{self, LOCK_TIMEOUT, replica_role};
+use crate::destination::{self, LOCK_TIMEOUT, writer};
 use crate::error::{Error, Result, Side};
 use crate::session::{Session, copy_error};
 
@@ -75,7 +75,7 @@ struct Ends {
 impl Ends {
     fn work(&mut self, work: &Work<'_>, crew: &Crew<'_>) -> Result<()> {
         self.source.execute("set a lock time-out", LOCK_TIMEOUT)?;
-        replica_role(&mut self.destination)?;
+        writer(&mut self.destination)?;
         while !crew.over() {
             let Some(chunk) = lock(&work.queue).pop_front() else {
                 break;
@@ -128,10 +128,11 @@ impl Ends {
             return Ok(Reading::Rewritten);
         }
         let begin_table = destination::begin_table(&table.relation.name);
+        let silence = destination::silence([&table.relation.name]);
         let what = format!("begin table {}", table.relation.name);
         if table.chunks.len() == 1 {
             let _ = work.events.send(Event::Began(chunk.table, Instant::now()));
-            let sql = format!("BEGIN; {begin_table}");
+            let sql = format!("BEGIN; {begin_table} {silence}");
             self.destination.execute(&what, &sql)?;
         } else {
             if !state.is_open() {
@@ -144,7 +145,8 @@ impl Ends {
                 self.destination.execute(&what, &sql)?;
                 state.open(table, crew, &self.source)?;
             }
-            self.destination.execute(&what, "BEGIN")?;
+            let sql = format!("BEGIN; {silence}");
+            self.destination.execute(&what, &sql)?;
         }
         let reading = table.begin_reading(chunk, &mut self.source, &state)?;
         if matches!(reading, Reading::Rewritten) {
@@ -209,10 +211,16 @@ impl Ends {
         self.source.execute("end a transaction", end)?;
         let name = &table.relation.name;
         let finish = match table.chunks.len() {
-            1 => destination::finish_table(name, &snapshot.visible, rows, bytes),
+            1 => {
+                destination::finish_table(name, table.relation.oid, &snapshot.visible, rows, bytes)
+            }
             _ => String::new(),
         };
-        let sql = format!("{finish} {} COMMIT;", destination::hold(work.run));
+        let sql = format!(
+            "{} {finish} {} COMMIT;",
+            destination::restore(),
+            destination::hold(work.run)
+        );
         self.destination
             .execute(&format!("commit rows of table {name}"), &sql)
     }
@@ -228,7 +236,13 @@ impl Ends {
         let name = &table.relation.name;
         let sql = format!(
             "BEGIN; {} {} COMMIT;",
-            destination::finish_table(name, &snapshot.visible, state.rows, state.bytes),
+            destination::finish_table(
+                name,
+                table.relation.oid,
+                &snapshot.visible,
+                state.rows,
+                state.bytes
+            ),
             destination::hold(work.run)
         );
         self.destination

@@ -10,7 +10,8 @@ use crossbeam_channel::Receiver;
 use super::fetch::{Piece, Stream};
 use super::read::{ChangedTable, Changes};
 use crate::catalog::Oid;
-use crate::destination::{self, Claim};
+use crate::copy;
+use crate::destination::{self, Claim, Way};
 use crate::error::{Error, Result, Side};
 use crate::ident::{QualifiedName, literal};
 use crate::plan::{Plans, TablePlan};
@@ -45,20 +46,28 @@ pub struct Applier {
     session: Session,
     claim: Claim,
     known_sequences: Values,
+    way: Way,
+    foreign_keys: Vec<String>,
 }
 
 impl Applier {
-    /// Takes over a session.
+    /// Takes over a session. Foreign keys that would act on the rows of `moved` tables are taken away.
     ///
     /// # Errors
-    /// The role may not set session_replication_role; a sequence is missing.
+    /// One of these foreign keys cannot be; a sequence is missing.
     pub fn new(
         mut session: Session,
         claim: Claim,
+        moved: &[&QualifiedName],
         names: &[QualifiedName],
         lock_timeout: Duration,
     ) -> Result<Applier> {
-        destination::replica_role(&mut session)?;
+        let way = destination::writer(&mut session)?;
+        if way == Way::Owner {
+            copy::take_away(&mut session, moved, &claim.run)?;
+            // What cannot be made again in time is better known at once.
+            copy::additions(&mut session)?;
+        }
         // Keys are few beside the tables they are looked up in; without hash and merge joins a table
         // whose statistics are old is not scanned for them. Large cycles allow both again.
         // A lock that somebody else holds here is waited for a bounded time.
@@ -74,7 +83,26 @@ impl Applier {
             session,
             claim,
             known_sequences,
+            way,
+            foreign_keys: Vec::new(),
         })
+    }
+
+    /// Returns how triggers and foreign keys are kept from acting.
+    pub fn way(&self) -> Way {
+        self.way
+    }
+
+    /// Lists what the final cycle has to do beside writing rows, some of which may have come since, and
+    /// tries it.
+    ///
+    /// # Errors
+    /// A foreign key cannot be made.
+    pub fn rehearse(&mut self) -> Result<()> {
+        if self.way == Way::Owner {
+            self.foreign_keys = copy::additions(&mut self.session)?;
+        }
+        copy::rehearse(&mut self.session, &self.foreign_keys)
     }
 
     /// Returns the session, outside of a cycle.
@@ -131,6 +159,9 @@ impl Applier {
         sql.push_str(&destination::hold(&self.claim.run));
         // Deletes from the referring tables to the referenced ones, inserts the other way round.
         let tables = by_table(plans, changes)?;
+        sql.push_str(&destination::silence(
+            tables.iter().map(|table| &table.plan.name),
+        ));
         for TableChanges {
             plan, whole, keys, ..
         } in tables.iter().rev()
@@ -177,8 +208,13 @@ impl Applier {
         before_commit: impl FnOnce() -> Result<()>,
     ) -> Result<Applied> {
         let mut work = || -> Result<Applied> {
-            let begin = "BEGIN; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on;";
-            self.session.execute("begin a transaction", begin)?;
+            let written = changes.tables.iter().map(|table| plan_of(plans, table.oid));
+            let written = written.collect::<Result<Vec<_>>>()?;
+            let begin = format!(
+                "BEGIN; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; {}",
+                destination::silence(written.iter().map(|plan| &plan.name))
+            );
+            self.session.execute("begin a transaction", &begin)?;
             let mut applied = Applied::default();
             let mut seen = BTreeSet::new();
             for stream in streams {
@@ -220,6 +256,12 @@ impl Applier {
         applied: Applied,
     ) {
         sql.push_str(&sequences::set(&self.sequences_to_set(changes)));
+        sql.push_str(destination::restore());
+        if confirmation.is_final && !self.foreign_keys.is_empty() {
+            // Made without a look at any row. A table that has checks outstanding cannot be altered.
+            sql.push_str("SET CONSTRAINTS ALL IMMEDIATE;\n");
+            sql.push_str(&self.foreign_keys.join("\n"));
+        }
         let Confirmation {
             cycle,
             is_final,

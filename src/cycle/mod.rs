@@ -96,8 +96,9 @@ impl Cycles {
         setup: Setup,
     ) -> Result<Cycles> {
         let names: Vec<QualifiedName> = setup.sequences.values().cloned().collect();
+        let moved: Vec<&QualifiedName> = setup.plans.values().map(|plan| &plan.name).collect();
         Ok(Cycles {
-            applier: Applier::new(destination, claim, &names, setup.lock_timeout)?,
+            applier: Applier::new(destination, claim, &moved, &names, setup.lock_timeout)?,
             reader: Reader::new(source, setup.sequences, setup.lock_timeout)?,
             fetchers: None,
             plans: setup.plans,
@@ -110,6 +111,17 @@ impl Cycles {
     /// Returns the statements per table.
     pub fn plans(&self) -> &Plans {
         &self.plans
+    }
+
+    /// Returns both main sessions, the source's first, outside of a cycle.
+    pub fn sessions(&mut self) -> (&mut Session, &mut Session) {
+        (self.reader.session(), self.applier.session())
+    }
+
+    /// Goes on with other statements for these tables, and these sequences: the schema has changed.
+    pub fn replan(&mut self, plans: Plans, sequences: BTreeMap<Oid, QualifiedName>) {
+        self.plans.extend(plans);
+        self.reader.carry_sequences(sequences);
     }
 
     /// Returns the rows that one message may bring.

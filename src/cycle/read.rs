@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use postgres::error::SqlState;
+
 use crate::catalog::Oid;
 use crate::error::{Error, Result};
 use crate::ident::QualifiedName;
@@ -83,7 +85,8 @@ impl Changes {
     }
 }
 
-/// The session that reads, and a second one that makes the source flush its log.
+/// The session that reads, and a second one for what must not be part of its transaction: it makes the
+/// source flush its log, and reads the sequences of ordinary cycles.
 pub struct Reader {
     session: Session,
     flusher: Session,
@@ -101,7 +104,12 @@ impl Reader {
         sequence_names: BTreeMap<Oid, QualifiedName>,
         lock_timeout: Duration,
     ) -> Result<Reader> {
-        let flusher = session.another("flush")?;
+        let mut flusher = session.another("flush")?;
+        let patient = format!(
+            "SET lock_timeout = {};",
+            lock_timeout.as_millis().max(1) * 10
+        );
+        flusher.execute("set up a session", &patient)?;
         // Rows are found by key, through the key's index, however the tables' sizes change while the
         // plans of our functions are kept. A table that somebody has locked is waited for a bounded
         // time; nobody waits for us then.
@@ -109,8 +117,7 @@ impl Reader {
             "set up the change reader",
             &format!(
                 "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;
-                 SET lock_timeout = {};",
-                lock_timeout.as_millis().max(1) * 10
+                 {patient}"
             ),
         )?;
         Ok(Reader {
@@ -124,6 +131,11 @@ impl Reader {
     /// Returns the session, outside of a cycle.
     pub fn session(&mut self) -> &mut Session {
         &mut self.session
+    }
+
+    /// Takes these sequences from the next cycle on.
+    pub fn carry_sequences(&mut self, names: BTreeMap<Oid, QualifiedName>) {
+        self.sequence_names = names;
     }
 
     /// Returns the process id of the reading session's backend.
@@ -161,14 +173,60 @@ impl Reader {
             limits.rows, limits.bytes
         );
         self.in_transaction = true;
-        let result = self.session.simple("read the changes", &sql);
+        let read = self.session.simple("read the changes", &sql);
+        let result = read.and_then(|rows| {
+            let mut changes = self.parse(&rows)?;
+            if may_export {
+                changes.sequences = self.read_sequences()?;
+            }
+            Ok(changes)
+        });
         match result {
-            Ok(rows) => self.parse(&rows),
+            Ok(changes) => Ok(changes),
             Err(error) => {
                 self.roll_back();
                 Err(explain(error))
             }
         }
+    }
+
+    /// Reads the sequences as they are now, which is later than the snapshot: never behind its rows.
+    fn read_sequences(&mut self) -> Result<Values> {
+        let sql = "SELECT id, last_value, is_called FROM switchover.read_sequences()";
+        let read = self.flusher.simple("read the sequences", sql);
+        let rows = read.map_err(|error| match error.is(&SqlState::LOCK_NOT_AVAILABLE) {
+            true => error.mend("a transaction that restarts one (ALTER SEQUENCE, TRUNCATE … RESTART IDENTITY) is open; run it again when it has ended"),
+            false => error,
+        })?;
+        let mut values = Values::new();
+        for row in &rows {
+            self.note_sequence(
+                &mut values,
+                text(row, 0),
+                text(row, 1),
+                is_true(text(row, 2)),
+            )?;
+        }
+        Ok(values)
+    }
+
+    fn note_sequence(
+        &self,
+        values: &mut Values,
+        oid: &str,
+        last_value: &str,
+        is_called: bool,
+    ) -> Result<()> {
+        let oid = oid.parse().map_err(|_| broken_answer())?;
+        if let Some(name) = self.sequence_names.get(&oid) {
+            let last_value = last_value.parse().map_err(|_| broken_answer())?;
+            let value = Value {
+                last_value,
+                is_called,
+            };
+            values.insert(name.clone(), value);
+        }
+        Ok(())
     }
 
     fn parse(&self, rows: &[postgres::SimpleQueryRow]) -> Result<Changes> {
@@ -206,15 +264,8 @@ impl Reader {
                     contents: row.get(3).map(String::from),
                 }),
                 "sequence" => {
-                    let Some(name) = self.sequence_names.get(&oid()) else {
-                        continue;
-                    };
-                    let last_value = first.parse().map_err(|_| broken_answer())?;
-                    let value = Value {
-                        last_value,
-                        is_called: is_true(second),
-                    };
-                    changes.sequences.insert(name.clone(), value);
+                    let called = is_true(second);
+                    self.note_sequence(&mut changes.sequences, text(row, 1), first, called)?;
                 }
                 // Twice in the final cycle: when the lock was granted, and when all was read.
                 "lock" if changes.lock_ms.is_none() => changes.lock_ms = first.parse().ok(),

@@ -10,6 +10,7 @@ CREATE TABLE IF NOT EXISTS switchover.state (
     cycle             bigint NOT NULL DEFAULT 0,
     schema_created_at timestamptz,          -- copy --create-schema brought tables without keys
     schema_finished_at timestamptz,         -- and this is when keys, indexes and the rest followed
+    schema_options    text[],               -- --no-owner, --no-privileges, --pg-bindir then, for what follows
     copied_at         timestamptz           -- every table is here
 );
 
@@ -17,6 +18,9 @@ CREATE TABLE IF NOT EXISTS switchover.state (
 CREATE TABLE IF NOT EXISTS switchover.copied (
     schema_name text,
     table_name  text,
+    source_id   oid,                        -- the table's oid on the source,
+    table_id    oid,                        -- and here,
+    columns     jsonb,                      -- with the numbers of its columns here by name: what a renaming leaves
     snapshot    text,                       -- the source's snapshot that all of its rows come from
     rows        bigint,
     bytes       bigint,
@@ -25,8 +29,9 @@ CREATE TABLE IF NOT EXISTS switchover.copied (
     PRIMARY KEY (schema_name, table_name)
 );
 
--- What copy --create-schema leaves for later: it wants data of one snapshot, which the first cycle
--- brings. In this order.
+-- What is made later, in this order: what copy --create-schema leaves because it wants data of one
+-- snapshot, which the first cycle brings; and the foreign keys that are away for as long as rows are
+-- written without session_replication_role.
 CREATE TABLE IF NOT EXISTS switchover.postponed (
     position        integer PRIMARY KEY,
     kind            text NOT NULL CHECK (kind IN ('foreign key', 'materialized view')),
@@ -38,7 +43,8 @@ CREATE TABLE IF NOT EXISTS switchover.postponed (
     comment         text,                   -- of a foreign key
     validated       boolean NOT NULL,       -- a foreign key that all rows are checked against
     partitioned     boolean NOT NULL,       -- of a partitioned table: before 18, never NOT VALID
-    done_at         timestamptz
+    done_at         timestamptz,
+    taken           boolean NOT NULL DEFAULT false    -- it was here, and was taken away
 );
 
 -- One row per cycle, written by the very transaction that applied it.
@@ -73,6 +79,80 @@ BEGIN
     PERFORM 1 FROM switchover.state s WHERE s.run OPERATOR(pg_catalog.=) asked_run FOR SHARE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'another pg_switchover has taken over' USING ERRCODE = '55006';
+    END IF;
+END
+$$;
+
+-- What acts on rows that are written into these tables, under session_replication_role = replica or not:
+-- triggers of theirs and of their partitions, rules, and foreign keys by their triggers.
+CREATE OR REPLACE FUNCTION switchover.acting(tables oid[], replica boolean)
+RETURNS TABLE (root oid, relation oid, kind text, name text, state text)
+LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE member (root, oid) AS (
+        SELECT t.oid, t.oid FROM pg_catalog.unnest(tables) AS t (oid)
+        UNION ALL
+        SELECT m.root, i.inhrelid
+          FROM member m
+          JOIN pg_catalog.pg_class c ON c.oid = m.oid AND c.relkind = 'p'
+          JOIN pg_catalog.pg_inherits i ON i.inhparent = m.oid
+    ), acts (state) AS (VALUES ('A'), (CASE WHEN replica THEN 'R' ELSE 'O' END))
+    SELECT m.root, m.oid,
+           CASE k.contype WHEN 'f' THEN 'FOREIGN KEY' ELSE 'TRIGGER' END,
+           CASE k.contype WHEN 'f' THEN k.conname ELSE t.tgname END::text,
+           t.tgenabled::text
+      FROM member m
+      JOIN pg_catalog.pg_trigger t ON t.tgrelid = m.oid
+      LEFT JOIN pg_catalog.pg_constraint k ON k.oid = t.tgconstraint
+     WHERE t.tgenabled::text IN (SELECT a.state FROM acts a)
+       -- Not those that look again at deferred unique values: what is written is always a subset of a
+       -- valid state.
+       AND (k.contype IS NULL OR k.contype IN ('f', 't'))
+    UNION ALL
+    SELECT r.ev_class, r.ev_class, 'RULE', r.rulename::text, r.ev_enabled::text
+      FROM pg_catalog.pg_rewrite r
+     WHERE r.ev_class = ANY (tables) AND r.ev_enabled::text IN (SELECT a.state FROM acts a)
+$$;
+
+-- Switches off, until restore(), the triggers and rules that would act on rows that this transaction is
+-- going to write into these tables. What it finds stands to the end of the transaction: nobody can make
+-- another trigger or foreign key meanwhile. A foreign key that would act is refused; ON DELETE CASCADE
+-- would take rows along that have not changed.
+CREATE OR REPLACE FUNCTION switchover.silence(tables text[]) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    replica boolean := pg_catalog.current_setting('session_replication_role') = 'replica';
+    oids oid[] := tables::regclass[]::oid[];
+    one record;
+    again text := '';
+BEGIN
+    EXECUTE (SELECT 'LOCK TABLE ' || pg_catalog.string_agg(
+                        CASE c.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || c.oid::regclass::text, ', ')
+                    || ' IN ROW EXCLUSIVE MODE'
+               FROM pg_catalog.pg_class c WHERE c.oid = ANY (oids));
+    FOR one IN SELECT * FROM switchover.acting(oids, replica) LOOP
+        IF one.kind = 'FOREIGN KEY' THEN
+            RAISE EXCEPTION 'foreign key % would act on rows of table %',
+                pg_catalog.quote_ident(one.name), one.relation::regclass USING ERRCODE = '55000';
+        END IF;
+        EXECUTE pg_catalog.format('ALTER TABLE ONLY %s DISABLE %s %I',
+                                  one.relation::regclass, one.kind, one.name);
+        again := again || pg_catalog.format('ALTER TABLE ONLY %s ENABLE %s%s %I;', one.relation::regclass,
+            CASE one.state WHEN 'A' THEN 'ALWAYS ' WHEN 'R' THEN 'REPLICA ' ELSE '' END, one.kind, one.name);
+    END LOOP;
+    PERFORM pg_catalog.set_config('switchover.restore', again, true);
+END
+$$;
+
+-- Puts back what silence() has switched off in this transaction, each to the state that it had.
+CREATE OR REPLACE FUNCTION switchover.restore() RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    again text := pg_catalog.current_setting('switchover.restore', true);
+BEGIN
+    IF again <> '' THEN
+        -- A table that has checks outstanding cannot be altered.
+        SET CONSTRAINTS ALL IMMEDIATE;
+        EXECUTE again;
     END IF;
 END
 $$;

@@ -3,8 +3,13 @@
 
 mod role;
 
-pub use role::{LOCK_TIMEOUT, replica_role, try_replica_role};
+use std::collections::BTreeMap;
 
+pub use role::{
+    LOCK_TIMEOUT, Way, grant, restore, silence, silenced, way, way_in_transaction, writer,
+};
+
+use crate::catalog::Oid;
 use crate::error::{Error, Result};
 use crate::ident::{QualifiedName, literal};
 use crate::lock::{self, Patience};
@@ -33,6 +38,12 @@ pub struct CopiedTable {
     pub name: QualifiedName,
     /// All rows are there.
     pub finished: bool,
+    /// The table's oid on the source, once it is finished.
+    pub source_oid: Option<Oid>,
+    /// Its oid here.
+    pub oid: Option<Oid>,
+    /// The numbers of its columns here, by the names that they had when it was finished.
+    pub columns: BTreeMap<String, i64>,
 }
 
 /// Creates what is missing of the bookkeeping and claims it for this process. Called under the
@@ -109,6 +120,18 @@ pub fn claim(session: &mut Session, source_identity: &str) -> Result<Claim> {
     })
 }
 
+/// Looks again whether `copy --create-schema` has made the schema since the claim.
+///
+/// # Errors
+/// As the server says.
+pub fn look_at_schema(session: &mut Session, claim: &mut Claim) -> Result<()> {
+    let sql = "SELECT schema_created_at IS NOT NULL, schema_finished_at IS NOT NULL
+                 FROM switchover.state";
+    let row = session.query_one("look how the schema was made", sql, &[])?;
+    (claim.schema_created, claim.schema_finished) = (row.get(0), row.get(1));
+    Ok(())
+}
+
 /// Ends what is left here of earlier runs: one whose machine has gone down, or was cut off, can leave
 /// sessions with locks that its successor would wait for until the network gives up. We hold the
 /// source's advisory lock, so none of them can do anything useful any more.
@@ -147,7 +170,7 @@ pub fn hold(run: &str) -> String {
 /// # Errors
 /// As the server says.
 pub fn copied_tables(session: &mut Session) -> Result<Vec<CopiedTable>> {
-    let sql = "SELECT schema_name, table_name, finished_at IS NOT NULL
+    let sql = "SELECT schema_name, table_name, finished_at IS NOT NULL, source_id, table_id, columns::text
                  FROM switchover.copied ORDER BY 1, 2";
     let rows = session.query("list the copied tables", sql, &[])?;
     Ok(rows
@@ -155,8 +178,77 @@ pub fn copied_tables(session: &mut Session) -> Result<Vec<CopiedTable>> {
         .map(|row| CopiedTable {
             name: QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1)),
             finished: row.get(2),
+            source_oid: row.get(3),
+            oid: row.get(4),
+            columns: row
+                .get::<_, Option<&str>>(5)
+                .map(numbers)
+                .unwrap_or_default(),
         })
         .collect())
+}
+
+/// Returns an expression for the numbers of a table's columns by name; `oid` is one for its oid.
+fn numbered_columns(oid: &str) -> String {
+    format!(
+        "(SELECT pg_catalog.jsonb_object_agg(a.attname, a.attnum) FROM pg_catalog.pg_attribute a
+           WHERE a.attrelid = {oid} AND a.attnum > 0 AND NOT a.attisdropped)"
+    )
+}
+
+fn numbers(columns: &str) -> BTreeMap<String, i64> {
+    serde_json::from_str(columns).unwrap_or_default()
+}
+
+/// Returns the numbers of a table's columns by name, as they are now.
+///
+/// # Errors
+/// As the server says.
+pub fn columns(session: &mut Session, oid: Oid) -> Result<BTreeMap<String, i64>> {
+    let sql = format!("SELECT {}::text", numbered_columns("$1"));
+    let row = session.query_one("list the columns", &sql, &[&oid])?;
+    Ok(row
+        .get::<_, Option<&str>>(0)
+        .map(numbers)
+        .unwrap_or_default())
+}
+
+/// Takes the notes about tables that were renamed on both sides along to their new names and columns:
+/// oids here, and the names now. They may have exchanged names.
+///
+/// # Errors
+/// As the server says.
+pub fn rename_tables(session: &mut Session, tables: &[(Oid, &QualifiedName)]) -> Result<()> {
+    let mut sql = String::from("BEGIN;\n");
+    for (oid, _) in tables {
+        sql.push_str(&format!(
+            "UPDATE switchover.copied SET schema_name = '', table_name = '{oid}' WHERE table_id = {oid};\n"
+        ));
+    }
+    for (oid, name) in tables {
+        sql.push_str(&format!(
+            "UPDATE switchover.copied SET schema_name = {}, table_name = {}, columns = {}
+              WHERE table_id = {oid};\n",
+            literal(&name.schema),
+            literal(&name.name),
+            numbered_columns(&oid.to_string())
+        ));
+    }
+    sql.push_str("COMMIT;");
+    session.execute("note that tables were renamed", &sql)
+}
+
+/// Forgets the note about a table that is gone, or has become a partition.
+///
+/// # Errors
+/// As the server says.
+pub fn drop_table_note(session: &mut Session, name: &QualifiedName) -> Result<()> {
+    let sql = format!(
+        "DELETE FROM switchover.copied WHERE schema_name = {} AND table_name = {}",
+        literal(&name.schema),
+        literal(&name.name)
+    );
+    session.execute("forget a table", &sql)
 }
 
 /// Returns the statement that notes a table as begun, and forgets what an earlier attempt noted.
@@ -170,13 +262,23 @@ pub fn begin_table(name: &QualifiedName) -> String {
     )
 }
 
-/// Returns the statement that confirms a table as copied: rows, bytes on the wire, source snapshot.
-pub fn finish_table(name: &QualifiedName, snapshot: &str, rows: u64, bytes: u64) -> String {
+/// Returns the statement that confirms a table as copied: its oid on the source, the source's snapshot,
+/// rows, bytes on the wire.
+pub fn finish_table(
+    name: &QualifiedName,
+    source_oid: Oid,
+    snapshot: &str,
+    rows: u64,
+    bytes: u64,
+) -> String {
+    let oid = format!("{}::pg_catalog.regclass::oid", literal(&name.to_string()));
     format!(
         "UPDATE switchover.copied
-            SET finished_at = pg_catalog.clock_timestamp(), snapshot = {}, rows = {rows}, bytes = {bytes}
+            SET finished_at = pg_catalog.clock_timestamp(), snapshot = {}, rows = {rows}, bytes = {bytes},
+                source_id = {source_oid}, table_id = {oid}, columns = {}
           WHERE schema_name = {} AND table_name = {};",
         literal(snapshot),
+        numbered_columns(&oid),
         literal(&name.schema),
         literal(&name.name)
     )

@@ -4,12 +4,13 @@
 use super::counted;
 use super::open::{self, Both, Prepared};
 use super::sync;
-use crate::capture::{self, Capture, Phase, State};
-use crate::catalog::Catalog;
+use crate::capture::{self, Phase, State};
 use crate::cli::Options;
-use crate::copy::{self, Parameters, SchemaOptions};
-use crate::destination::{self, Claim};
+use crate::copy::{self, Completed, Kind, Parameters, SchemaOptions, Wanted};
+use crate::destination::{self, Claim, Way};
 use crate::error::{Error, Result};
+use crate::follow::Followed;
+use crate::session::Session;
 use crate::stop::Stop;
 
 /// Copies what is not copied yet.
@@ -21,7 +22,7 @@ pub fn command(options: &Options, mut both: Both, stop: &Stop) -> Result<()> {
     let claim = destination::claim(&mut both.destination, &both.source_database.identity)?;
     let state = copy(options, &mut both, state, &claim, stop)?;
     // The claim is older than what the copy has noted on the destination, but its run still holds.
-    let mut prepared = open::prepare_claimed(options, both, state, claim)?;
+    let mut prepared = open::prepare_claimed(options, both, state, claim, stop)?;
     catch_up(options, &mut prepared, stop)
 }
 
@@ -40,8 +41,13 @@ pub fn copy(
         Phase::Capturing | Phase::Copied => {}
         Phase::Idle | Phase::Switched => open::refuse_unready(&state)?,
     }
-    let catalog = Catalog::read(&mut both.source, &state.selection)?;
-    Capture::read(&mut both.source)?.refuse_drift(&catalog)?;
+    if claim.schema_finished {
+        both.bring(&state.selection, claim, stop)?;
+    }
+    let Followed {
+        catalog, capture, ..
+    } = both.follow(options, &state.selection, stop)?;
+    capture.refuse_drift(&catalog)?;
     let create_schema = options.create_schema.then(|| SchemaOptions {
         pg_bindir: options.pg_bindir.clone(),
         no_owner: options.no_owner,
@@ -91,34 +97,111 @@ fn tell(report: &copy::Report) {
 /// # Errors
 /// As a cycle fails, or as [`complete`].
 pub fn catch_up(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<()> {
-    sync::tell(&prepared.cycles.run(stop)?);
+    sync::tell(&prepared.cycle(options, stop)?);
     complete(options, prepared, stop)
 }
 
-/// Makes what `copy --create-schema` had to leave for later. A cycle has just been applied.
+/// Makes what `copy --create-schema` had to leave for later. A cycle has just been applied. Foreign
+/// keys that would act on the rows of the next one wait for the switch.
 ///
 /// # Errors
 /// Something could not be made; the first few, by name.
 pub fn complete(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<()> {
     let applier = &mut prepared.cycles.applier;
     let run = applier.run_token().to_string();
-    if copy::pending(applier.session())? == 0 {
-        return Ok(());
+    let wanted = Wanted {
+        kind: match applier.way() {
+            Way::Replica => Kind::Everything,
+            Way::Owner => Kind::Views,
+        },
+        add: true,
+        jobs: options.jobs,
+    };
+    let completed = copy::complete(applier.session(), &run, wanted, stop)?;
+    match problems(&completed) {
+        None => Ok(()),
+        Some(problems) => Err(Error::failed(format!(
+            "{problems} could not be made on the destination: {}",
+            shown(&completed)
+        ))
+        .mend("mend the reason, then run sync")),
     }
-    let completed = copy::complete(applier.session(), &run, options.jobs, stop)?;
-    if completed.problems.is_empty() {
-        return Ok(());
+}
+
+/// Checks the rows of the foreign keys that the final cycle has made, beside the applications. The
+/// switch is done whatever this comes to, so that it only warns.
+pub fn check_foreign_keys(options: &Options, session: &mut Session, run: &str, stop: &Stop) {
+    let wanted = Wanted {
+        kind: Kind::ForeignKeys,
+        add: false,
+        jobs: options.jobs,
+    };
+    match copy::complete(session, run, wanted, stop) {
+        Err(error) => log::warn!(
+            "the rows of foreign keys are not all checked: {error}; run switch again for the rest"
+        ),
+        Ok(completed) => match problems(&completed) {
+            None if completed.foreign_keys > 0 => log::info!(
+                "the rows of {} are checked",
+                counted(completed.foreign_keys, "foreign key")
+            ),
+            None => {}
+            Some(_) => log::warn!(
+                "{} on the destination {} NOT VALID: {}; mend the rows, then run switch again",
+                counted(completed.problems.len(), "foreign key"),
+                if completed.problems.len() == 1 {
+                    "is"
+                } else {
+                    "are"
+                },
+                shown(&completed)
+            ),
+        },
     }
+}
+
+/// Makes the foreign keys that are away, for `drop`.
+///
+/// # Errors
+/// The connection is lost; a signal.
+pub fn bring_back(
+    options: &Options,
+    session: &mut Session,
+    claim: &Claim,
+    add: bool,
+    stop: &Stop,
+) -> Result<()> {
+    let wanted = Wanted {
+        kind: match claim.schema_created && !claim.schema_finished {
+            // Half a schema has nothing that its foreign keys could refer to.
+            true => Kind::Taken,
+            false => Kind::ForeignKeys,
+        },
+        add,
+        jobs: options.jobs,
+    };
+    let completed = copy::complete(session, &claim.run, wanted, stop)?;
+    if !completed.problems.is_empty() {
+        log::warn!(
+            "{} could not be made, or not be checked, on the destination: {}",
+            counted(completed.problems.len(), "foreign key"),
+            shown(&completed)
+        );
+    }
+    Ok(())
+}
+
+fn problems(completed: &Completed) -> Option<String> {
+    let number = completed.problems.len();
+    (number > 0).then(|| format!("{} of the schema", counted(number, "object")))
+}
+
+fn shown(completed: &Completed) -> String {
     let shown: Vec<&str> = completed
         .problems
         .iter()
         .take(3)
         .map(String::as_str)
         .collect();
-    Err(Error::failed(format!(
-        "{} of the schema could not be made on the destination: {}",
-        counted(completed.problems.len(), "object"),
-        shown.join(", ")
-    ))
-    .mend("mend the reason, then run sync"))
+    shown.join(", ")
 }

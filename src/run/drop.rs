@@ -1,5 +1,6 @@
 //! `drop`: removes everything that `init` installed, on both sides.
 
+use super::copy;
 use super::open::{Both, patience};
 use crate::capture::{self, Phase};
 use crate::cli::Options;
@@ -23,7 +24,7 @@ pub fn drop(options: &Options, both: &mut Both, stop: &Stop) -> Result<()> {
     }
     destination::refuse_foreign(&mut both.destination, &both.source_database.identity)?;
     if switched && !options.force {
-        remove_there(options, both, stop)?;
+        remove_there(options, both, false, stop)?;
         log::info!(
             "the destination is clean; the source keeps refusing writes (drop --force ends that)"
         );
@@ -35,12 +36,18 @@ pub fn drop(options: &Options, both: &mut Both, stop: &Stop) -> Result<()> {
     }
     let mut observer = both.source.another("observer")?;
     capture::remove(&mut both.source, &mut observer, patience(options), stop)?;
-    remove_there(options, both, stop)?;
+    remove_there(options, both, !switched, stop)?;
     log::info!("nothing of pg_switchover is left on either side");
     Ok(())
 }
 
-fn remove_there(options: &Options, both: &mut Both, stop: &Stop) -> Result<()> {
+/// Foreign keys that are away come back first; on a destination that is in charge they are there, and
+/// what is left is to check their rows.
+fn remove_there(options: &Options, both: &mut Both, add: bool, stop: &Stop) -> Result<()> {
     let identity = &both.source_database.identity;
+    if destination::installed(&mut both.destination)? {
+        let claim = destination::claim(&mut both.destination, identity)?;
+        copy::bring_back(options, &mut both.destination, &claim, add, stop)?;
+    }
     destination::remove(&mut both.destination, identity, patience(options), stop)
 }

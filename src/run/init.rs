@@ -1,11 +1,12 @@
 //! `init`: capture on the source, bookkeeping on the destination.
 
-use super::open::{Both, patience, refuse_differences, refuse_large_objects};
+use super::open::{Both, patience, refuse_large_objects};
 use crate::capture::{self, Capture, Parties, Phase};
-use crate::catalog::{Catalog, Selection};
+use crate::catalog::{self, Catalog, Relation, Selection};
 use crate::cli::Options;
 use crate::destination;
 use crate::error::{Error, Result};
+use crate::follow::{Followed, refuse_differences};
 use crate::ident::ident;
 use crate::lock::Patience;
 use crate::session::Session;
@@ -55,7 +56,12 @@ pub fn init(options: &Options, both: &mut Both, stop: &Stop) -> Result<()> {
     let patience = patience(options);
     capture::install(&mut both.source, &mut observer, patience, stop, &parties)?;
     mend_fence(&mut both.source)?;
-    capture_tables(patience, both, &mut observer, &catalog, stop)
+    // What can be followed needs no copy.
+    let Followed {
+        catalog, capture, ..
+    } = both.follow(options, &selection, stop)?;
+    refuse_foreign(&catalog)?;
+    capture_tables(patience, both, &mut observer, (&catalog, &capture), stop)
 }
 
 /// What an earlier `init` selected stands unless this one says otherwise.
@@ -89,7 +95,14 @@ fn refuse_powerless(both: &mut Both, catalog: &Catalog) -> Result<()> {
     let role = role_that_may_create(&mut both.source)?;
     role_that_may_create(&mut both.destination)?;
     match catalog.relations.iter().find(|relation| !relation.owned) {
-        None => Ok(()),
+        None => {
+            let partitions = |relation: &Relation| {
+                let oids = relation.partitions.iter().map(|partition| partition.oid);
+                oids.chain([relation.oid]).collect::<Vec<_>>()
+            };
+            let oids: Vec<_> = catalog.relations.iter().flat_map(partitions).collect();
+            catalog::refuse_policies(&mut both.source, &oids)
+        }
         Some(relation) => {
             let owner = ident(&relation.owner);
             Err(Error::failed(format!(
@@ -142,11 +155,10 @@ fn capture_tables(
     patience: Patience,
     both: &mut Both,
     observer: &mut Session,
-    catalog: &Catalog,
+    (catalog, capture): (&Catalog, &Capture),
     stop: &Stop,
 ) -> Result<()> {
-    let capture = Capture::read(&mut both.source)?;
-    let wanting = capture::wanting(&capture, catalog);
+    let wanting = capture::wanting(capture, catalog);
     for (number, oid) in wanting.iter().enumerate() {
         let Some(relation) = catalog.relation_by_oid(*oid) else {
             continue;
@@ -164,7 +176,7 @@ fn capture_tables(
             patience,
             stop,
             relation,
-            &capture,
+            capture,
         )?;
         log::debug!(
             "captured table {} ({} of {})",
@@ -173,7 +185,7 @@ fn capture_tables(
             wanting.len()
         );
     }
-    capture::settle(&mut both.source, &capture, catalog)?;
+    capture::settle(&mut both.source, capture, catalog)?;
     let copied = destination::copied_tables(&mut both.destination)?;
     let to_copy: Vec<_> = catalog
         .relations

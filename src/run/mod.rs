@@ -5,6 +5,7 @@ mod copy;
 mod drop;
 mod init;
 mod move_all;
+mod objects;
 mod open;
 mod status;
 mod switch;
@@ -43,7 +44,11 @@ fn dispatch(options: &Options, stop: &Stop) -> Result<()> {
         Command::Sync => {
             let mut both = Both::open(options)?;
             let state = both.state()?;
-            sync::sync(options, &mut open::prepare(options, both, state)?, stop)
+            sync::sync(
+                options,
+                &mut open::prepare(options, both, state, stop)?,
+                stop,
+            )
         }
         Command::Run => move_all::run(options, stop),
         Command::Switch => switch::command(options, Both::open(options)?, stop),
@@ -51,7 +56,11 @@ fn dispatch(options: &Options, stop: &Stop) -> Result<()> {
         Command::Verify => {
             let mut both = Both::open(options)?;
             let state = both.state()?;
-            verify::verify(options, &mut open::prepare(options, both, state)?, stop)
+            verify::verify(
+                options,
+                &mut open::prepare(options, both, state, stop)?,
+                stop,
+            )
         }
         Command::Drop => drop::drop(options, &mut Both::open(options)?, stop),
     }

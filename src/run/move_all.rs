@@ -26,9 +26,9 @@ pub fn run(options: &Options, stop: &Stop) -> Result<()> {
     let state = both.state()?;
     let claim = destination::claim(&mut both.destination, &both.source_database.identity)?;
     let state = copy::copy(options, &mut both, state, &claim, stop)?;
-    let mut prepared = open::prepare_claimed(options, both, state, claim)?;
+    let mut prepared = open::prepare_claimed(options, both, state, claim, stop)?;
     copy::catch_up(options, &mut prepared, stop)?;
-    sync::tell(&prepared.cycles.run(stop)?);
+    sync::tell(&prepared.cycle(options, stop)?);
     if !options.unverified {
         verify::verify(options, &mut prepared, stop)?;
     }

@@ -7,13 +7,16 @@ use crate::capture::{self, Capture, Phase, State};
 use crate::catalog::{self, Catalog, Database, Selection};
 use crate::cli::Options;
 use crate::conninfo::Conninfo;
-use crate::cycle::{Cycles, Setup};
+use crate::copy::{self, Sides};
+use crate::cycle::{Cycles, Report, Setup};
 use crate::destination::{self, Claim};
 use crate::error::{Error, Result, Side};
+use crate::follow::{self, Followed, refuse_differences};
 use crate::guard;
 use crate::lock::Patience;
 use crate::plan;
 use crate::session::Session;
+use crate::stop::Stop;
 use crate::switch::mend_fence;
 
 /// Both databases, reachable, writable and not the same.
@@ -91,6 +94,60 @@ impl Both {
         }
         Ok(state)
     }
+
+    /// Creates what is new on the source, where `copy --create-schema` made the schema: following then finds
+    /// it on both sides.
+    ///
+    /// # Errors
+    /// As [`copy::follow`].
+    pub fn bring(&mut self, selection: &Selection, claim: &Claim, stop: &Stop) -> Result<()> {
+        let sessions = (&mut self.source, &mut self.destination);
+        bring(sessions, selection, claim, stop)
+    }
+
+    /// Follows what has changed on the source since `init`.
+    ///
+    /// # Errors
+    /// As [`follow::follow`].
+    pub fn follow(
+        &mut self,
+        options: &Options,
+        selection: &Selection,
+        stop: &Stop,
+    ) -> Result<Followed> {
+        let setup = follow::Setup {
+            selection,
+            patience: patience(options),
+            stop,
+        };
+        follow::follow(&mut self.source, &mut self.destination, setup)
+    }
+}
+
+/// Makes on the destination what has come on the source. What was renamed has not come.
+fn bring(
+    (source, destination): (&mut Session, &mut Session),
+    selection: &Selection,
+    claim: &Claim,
+    stop: &Stop,
+) -> Result<()> {
+    let capture = Capture::read(source)?;
+    let mut here = Catalog::read(source, selection)?;
+    here.relations.retain(|now| {
+        let known = capture.tables.get(&now.oid);
+        known.is_none_or(|known| known.name == now.name)
+    });
+    here.sequences.retain(|now| {
+        let known = capture.sequences.get(&now.oid);
+        known.is_none_or(|known| known == &now.name)
+    });
+    let there = Catalog::read(destination, &Selection::default())?;
+    let sides = Sides {
+        source: &here,
+        destination: &there,
+        claim,
+    };
+    copy::follow(source, destination, &sides, stop)
 }
 
 fn refuse_standby(session: &Session) -> Result<()> {
@@ -117,6 +174,8 @@ pub struct Prepared {
     pub cycles: Cycles,
     /// A third session, on the source, for looking while the others wait.
     pub observer: Session,
+    /// What the destination's bookkeeping says.
+    pub claim: Claim,
     /// The state row as it was.
     pub state: State,
     /// The captured tables of the source.
@@ -151,10 +210,10 @@ pub fn refuse_unready(state: &State) -> Result<()> {
 ///
 /// # Errors
 /// The phase is wrong; something has drifted on the source; the destination differs.
-pub fn prepare(options: &Options, mut both: Both, state: State) -> Result<Prepared> {
+pub fn prepare(options: &Options, mut both: Both, state: State, stop: &Stop) -> Result<Prepared> {
     refuse_unready(&state)?;
     let claim = destination::claim(&mut both.destination, &both.source_database.identity)?;
-    prepare_claimed(options, both, state, claim)
+    prepare_claimed(options, both, state, claim, stop)
 }
 
 /// As [`prepare`], with the destination claimed already.
@@ -165,11 +224,17 @@ pub fn prepare_claimed(
     options: &Options,
     mut both: Both,
     state: State,
-    claim: Claim,
+    mut claim: Claim,
+    stop: &Stop,
 ) -> Result<Prepared> {
     mend_fence(&mut both.source)?;
-    let source_catalog = Catalog::read(&mut both.source, &state.selection)?;
-    let capture = Capture::read(&mut both.source)?;
+    destination::look_at_schema(&mut both.destination, &mut claim)?;
+    both.bring(&state.selection, &claim, stop)?;
+    let Followed {
+        catalog: source_catalog,
+        capture,
+        ..
+    } = both.follow(options, &state.selection, stop)?;
     capture.refuse_drift(&source_catalog)?;
     let destination_catalog = Catalog::read(&mut both.destination, &Selection::default())?;
     refuse_differences(&source_catalog, &destination_catalog, true)?;
@@ -182,36 +247,71 @@ pub fn prepare_claimed(
         max_pending: options.max_pending,
         lock_timeout: options.lock_timeout,
     };
-    let cycles = Cycles::open(both.source, both.destination, claim, setup)?;
+    let cycles = Cycles::open(both.source, both.destination, claim.clone(), setup)?;
     Ok(Prepared {
         cycles,
         observer,
+        claim,
         state,
         source_catalog,
         destination_catalog,
     })
 }
 
-/// Fails if rows could not arrive.
-///
-/// # Errors
-/// Names the first few differences.
-pub fn refuse_differences(source: &Catalog, destination: &Catalog, keys: bool) -> Result<()> {
-    const SHOWN: usize = 3;
-    let differences = catalog::compare(source, destination, keys);
-    let Some(first) = differences.first() else {
-        return Ok(());
-    };
-    let what: Vec<&str> = differences
-        .iter()
-        .take(SHOWN)
-        .map(|difference| difference.what.as_str())
-        .collect();
-    let more = match differences.len().saturating_sub(SHOWN) {
-        0 => String::new(),
-        more => format!(", and {more} more (see check)"),
-    };
-    Err(Error::failed(format!("{}{more}", what.join(", "))).mend(first.mend.clone()))
+impl Prepared {
+    /// Runs a cycle. One that finds that the schema has changed follows that, if it can, and goes on.
+    ///
+    /// # Errors
+    /// As the cycle fails; what has drifted and cannot be followed.
+    pub fn cycle(&mut self, options: &Options, stop: &Stop) -> Result<Report> {
+        const ATTEMPTS: u32 = 5;
+        for _ in 1..ATTEMPTS {
+            match self.cycles.run(stop) {
+                Err(error) if follow::is_drift(&error) && !stop.asked() => {
+                    log::debug!("{error}; looking what has changed");
+                    let (followed, drift) = self.look_again(options, stop)?;
+                    if !followed {
+                        drift?;
+                        break;
+                    }
+                }
+                other => return other.map_err(|error| self.explain(error)),
+            }
+        }
+        self.cycles.run(stop).map_err(|error| self.explain(error))
+    }
+
+    /// Looks what has changed on the source since the last look, and follows it. Returns true if anything
+    /// was followed, and what has drifted and cannot be.
+    ///
+    /// # Errors
+    /// As [`follow::look_again`].
+    pub fn look_again(&mut self, options: &Options, stop: &Stop) -> Result<(bool, Result<()>)> {
+        let (source, destination) = self.cycles.sessions();
+        bring(
+            (source, destination),
+            &self.state.selection,
+            &self.claim,
+            stop,
+        )?;
+        let setup = follow::Setup {
+            selection: &self.state.selection,
+            patience: patience(options),
+            stop,
+        };
+        let look = follow::look_again(&mut self.cycles, setup, &self.source_catalog.types)?;
+        let followed = look.catalogs.is_some();
+        if let Some((source, destination)) = look.catalogs {
+            self.source_catalog = source;
+            self.destination_catalog = destination;
+        }
+        Ok((followed, look.drift))
+    }
+
+    fn explain(&mut self, error: Error) -> Error {
+        let (source, destination) = self.cycles.sessions();
+        follow::name_missing(error, source, destination)
+    }
 }
 
 /// Refuses a whole database with large objects: they have no triggers, and would stay behind unsaid.

@@ -2,9 +2,10 @@
 
 use super::open::{Both, Prepared, patience};
 use super::sync::ms;
-use super::{copy, counted, open};
+use super::{copy, counted, objects, open};
 use crate::capture::{Phase, State};
 use crate::cli::Options;
+use crate::destination;
 use crate::error::{Class, Error, Result};
 use crate::session::Session;
 use crate::stop::Stop;
@@ -21,10 +22,15 @@ pub fn command(options: &Options, mut both: Both, stop: &Stop) -> Result<()> {
             "the switch was done at {}: the destination is in charge",
             state.switched_at.as_deref().unwrap_or("an unknown time")
         );
+        if destination::installed(&mut both.destination)? {
+            let identity = &both.source_database.identity;
+            let claim = destination::claim(&mut both.destination, identity)?;
+            copy::check_foreign_keys(options, &mut both.destination, &claim.run, stop);
+        }
         return Ok(());
     }
     refuse_unverified(options, &state)?;
-    let mut prepared = open::prepare(options, both, state)?;
+    let mut prepared = open::prepare(options, both, state, stop)?;
     switch(options, &mut prepared, stop)
 }
 
@@ -63,9 +69,12 @@ pub fn switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result
 fn close_and_switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<()> {
     let selection = &prepared.state.selection;
     open::refuse_large_objects(prepared.cycles.reader.session(), selection)?;
+    objects::warn(prepared)?;
     // What can only be made behind a cycle must be there before applications come.
-    prepared.cycles.run(stop)?;
+    prepared.cycle(options, stop)?;
     copy::complete(options, prepared, stop)?;
+    prepared.cycles.applier.rehearse()?;
+    objects::refresh_views(prepared, stop)?;
     let setup = Setup {
         patience: patience(options),
         interval: options.interval,
@@ -78,7 +87,7 @@ fn close_and_switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> 
         source_catalog,
         ..
     } = prepared;
-    let known = (&state.selection, &*source_catalog);
+    let known = (&state.selection, source_catalog.types.clone());
     let window = switch::switch(cycles, observer, setup, known, stop)?;
     match window {
         Some(window) => tell(&window),
@@ -91,6 +100,9 @@ fn close_and_switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> 
     if window.is_some() {
         prepared.cycles.reader.clear_log();
     }
+    let applier = &mut prepared.cycles.applier;
+    let run = applier.run_token().to_string();
+    copy::check_foreign_keys(options, applier.session(), &run, stop);
     Ok(())
 }
 

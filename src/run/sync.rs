@@ -1,6 +1,6 @@
 //! `sync`: cycles, once or for as long as nobody says stop.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::open::Prepared;
 use super::{copy, counted};
@@ -9,25 +9,69 @@ use crate::cycle::Report;
 use crate::error::Result;
 use crate::stop::Stop;
 
+/// Between two looks at the schema passes twenty times as long as a look takes, within these.
+const LOOK_PAUSE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+
 /// Runs cycles until the destination is up to date, or for ever with `--follow`.
 ///
 /// # Errors
 /// As a cycle fails. A signal ends it without one.
 pub fn sync(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<()> {
-    let report = prepared.cycles.run(stop)?;
+    let report = prepared.cycle(options, stop)?;
     tell(&report);
     copy::complete(options, prepared, stop)?;
-    let cycles = &mut prepared.cycles;
     if !options.follow {
         return Ok(());
     }
+    let mut look = Look::begin();
     while stop.sleep(options.interval) {
-        if cycles.reader.anything_pending()? {
-            tell(&cycles.run(stop)?);
+        if look.due() {
+            look.look(options, prepared, stop)?;
+        }
+        if prepared.cycles.reader.anything_pending()? {
+            tell(&prepared.cycle(options, stop)?);
         }
     }
     log::info!("stopped; run sync again to go on");
     Ok(())
+}
+
+/// Looks at the schema every so often: a table that has drifted while none of its rows changed is met by
+/// no cycle.
+struct Look {
+    next: Instant,
+    /// What the last look had to say.
+    said: String,
+}
+
+impl Look {
+    fn begin() -> Look {
+        Look {
+            next: Instant::now() + LOOK_PAUSE[0],
+            said: String::new(),
+        }
+    }
+
+    fn due(&self) -> bool {
+        Instant::now() >= self.next
+    }
+
+    /// Follows what can be followed. The rest is said once, and ends the run only when a cycle meets it.
+    fn look(&mut self, options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<()> {
+        let started = Instant::now();
+        let result = prepared.look_again(options, stop);
+        self.next = Instant::now() + (started.elapsed() * 20).clamp(LOOK_PAUSE[0], LOOK_PAUSE[1]);
+        let said = match result.and_then(|(_, drift)| drift) {
+            Err(error) if error.connection_lost || stop.asked() => return Err(error),
+            Err(error) => error.to_string(),
+            Ok(()) => String::new(),
+        };
+        if said != self.said && !said.is_empty() {
+            log::warn!("{said}");
+        }
+        self.said = said;
+        Ok(())
+    }
 }
 
 /// Says what a cycle did.

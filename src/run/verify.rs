@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::open::Prepared;
-use super::{copy, counted};
+use super::{copy, counted, objects};
 use crate::capture;
 use crate::cli::Options;
 use crate::destination;
@@ -18,8 +18,9 @@ use crate::verify::{self, Difference, Kind, RowDifference, Snapshot, Verdict};
 /// # Errors
 /// Class found with differences; or as either server says.
 pub fn verify(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<()> {
-    prepared.cycles.run(stop)?;
+    prepared.cycle(options, stop)?;
     copy::complete(options, prepared, stop)?;
+    objects::warn(prepared)?;
     let cycle = prepared.cycles.run_open(stop)?.cycle;
     let result = compare(options, prepared, stop);
     // The cycle stands, whatever the comparison came to.

@@ -80,6 +80,8 @@ pub struct Destination {
     pub copied: Vec<CopiedTable>,
     /// Youngest first.
     pub cycles: Vec<Cycle>,
+    /// Foreign keys that are away until the switch, or were made by it and whose rows are not checked.
+    pub foreign_keys: i64,
 }
 
 /// A table on the destination.
@@ -172,8 +174,12 @@ fn read_destination(session: &mut Session) -> Result<Destination> {
     }
     let copied = session.query("list the copied tables", include_str!("copied.sql"), &[])?;
     let cycles = session.query("list the last cycles", include_str!("cycles.sql"), &[])?;
+    let foreign_keys = "SELECT pg_catalog.count(*) FROM switchover.postponed p
+                         WHERE p.kind = 'foreign key' AND p.done_at IS NULL";
+    let row = session.query_one("count the foreign keys", foreign_keys, &[])?;
     Ok(Destination {
         prepared: true,
+        foreign_keys: row.get(0),
         copied: copied
             .iter()
             .map(|row| CopiedTable {

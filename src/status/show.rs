@@ -25,6 +25,7 @@ pub fn json(status: &Status) -> String {
         "tables": source.map(|source| tables(source, destination)),
         "writers": source.map(writers),
         "last_cycles": destination.map(|there| there.cycles.iter().map(cycle).collect::<Vec<_>>()),
+        "foreign_keys_left": destination.map(|there| there.foreign_keys),
         "source": reachable(&status.source),
         "destination": reachable(&status.destination),
     });
@@ -170,6 +171,19 @@ fn destination_lines(
         .and_then(|source| source.captured)
         .map_or_else(String::new, |captured| format!(" of {captured}"));
     line("copied", format!("{finished}{of} tables"));
+    if there.foreign_keys > 0 {
+        let switched = source.is_some_and(|source| source.use_next_db == Some(true));
+        line(
+            "foreign keys",
+            match switched {
+                true => format!(
+                    "{} are NOT VALID: run switch again to check their rows",
+                    there.foreign_keys
+                ),
+                false => format!("{} are made at the switch", there.foreign_keys),
+            },
+        );
+    }
     for cycle in there.cycles.iter().take(5) {
         let text = format!(
             "{}{}: {} rows in {} tables, read {:.1} ms, apply {:.1} ms, at {}",

@@ -12,12 +12,13 @@ pub use settle::{Outcome, flipped, mend_fence, settle};
 use window::Attempt;
 pub use window::Window;
 
-use crate::capture::Capture;
-use crate::catalog::{Catalog, Selection};
+use crate::catalog::{Selection, UserTypes};
 use crate::cycle::{Cycles, Report};
 use crate::error::{Class, Error, Result, Side};
+use crate::follow;
+use crate::ident::literal;
 use crate::lock::{self, Patience};
-use crate::session::Session;
+use crate::session::{Session, text};
 use crate::stop::Stop;
 
 /// How `switch` goes about it.
@@ -31,7 +32,8 @@ pub struct Setup {
     pub terminate_blockers: bool,
 }
 
-/// Flips the pointer. `known` is the source as it was when the destination was compared with it. `Ok(None)` if that was found to have happened although its answer was lost.
+/// Flips the pointer. `known` are the source's types as they were when the destination was compared with
+/// it. `Ok(None)` if the flip was found to have happened although its answer was lost.
 ///
 /// # Errors
 /// Class lock-not-obtained when patience is used up, outcome-unknown if the source cannot be asked
@@ -40,7 +42,7 @@ pub fn switch(
     cycles: &mut Cycles,
     observer: &mut Session,
     setup: Setup,
-    (selection, known): (&Selection, &Catalog),
+    (selection, mut known): (&Selection, UserTypes),
     stop: &Stop,
 ) -> Result<Option<Window>> {
     let Patience { timeout, attempts } = setup.patience;
@@ -59,8 +61,24 @@ pub fn switch(
             stop.sleep(setup.interval);
             continue;
         }
-        still_captured(cycles.reader.session(), selection, known)?;
-        let report = close_in(cycles, stop)?;
+        let look = follow::Setup {
+            selection,
+            patience: setup.patience,
+            stop,
+        };
+        let seen = look_until_calm(cycles, look, &mut known)?;
+        let report = match close_in(cycles, stop) {
+            Err(error) if follow::is_drift(&error) => {
+                last = error.to_string();
+                log::info!("attempt {attempt} of {attempts}: {last}");
+                continue;
+            }
+            Err(error) => {
+                let (source, destination) = cycles.sessions();
+                return Err(follow::name_missing(error, source, destination));
+            }
+            Ok(report) => report,
+        };
         if let Decision::Wait(why) = decide(&report, cycles.max_pending(), timeout) {
             log::info!("not close enough yet: {why}");
             last = why;
@@ -68,7 +86,14 @@ pub fn switch(
             continue;
         }
         stop.check()?;
-        match window::attempt(cycles, observer, timeout, setup.terminate_blockers)? {
+        let terminate = setup.terminate_blockers;
+        let attempted = match window::attempt(cycles, observer, timeout, terminate, &seen) {
+            Err(error) if follow::is_drift(&error) => {
+                Attempt::NotYet(error.to_string(), Vec::new())
+            }
+            other => other?,
+        };
+        match attempted {
             Attempt::Flipped(window) => return Ok(Some(window)),
             Attempt::Unknown(error) => {
                 log::warn!("{error}; looking whether the flip has committed");
@@ -120,18 +145,33 @@ fn close_in(cycles: &mut Cycles, stop: &Stop) -> Result<Report> {
     Ok(report)
 }
 
-/// Looks once more whether every table is captured as it was: a trigger that somebody has disabled
-/// since the last look would lose changes without a trace. And whether the types are what the
-/// destination's were compared with: a value of an enum that is renamed changes rows without a trace.
-fn still_captured(session: &mut Session, selection: &Selection, known: &Catalog) -> Result<()> {
-    let catalog = Catalog::read(session, selection)?;
-    Capture::read(session)?.refuse_drift(&catalog)?;
-    let mut types = catalog.types.iter();
-    match types.find(|(name, type_)| known.types.get(name) != Some(type_)) {
-        None => Ok(()),
-        Some((name, _)) => Err(Error::failed(format!(
-            "type {name} has changed on the source a moment ago"
-        ))
-        .mend("run it again, and it says how the destination differs")),
+/// Looks once more at the schema: a trigger that somebody has disabled since the last look would lose
+/// changes without a trace. Returns the call that makes the window fail if anything has changed since.
+///
+/// # Errors
+/// Something has drifted, and cannot be followed.
+fn look_until_calm(
+    cycles: &mut Cycles,
+    setup: follow::Setup<'_>,
+    known: &mut UserTypes,
+) -> Result<String> {
+    loop {
+        setup.stop.check()?;
+        let sql = "SELECT pg_catalog.pg_current_snapshot()";
+        let rows = cycles.reader.session().simple("take a snapshot", sql)?;
+        let seen = rows.first().map(|row| text(row, 0)).unwrap_or_default();
+        let look = follow::look_again(cycles, setup, known)?;
+        look.drift?;
+        match look.catalogs {
+            // What we have done ourselves is younger than the snapshot.
+            Some((source, _)) => *known = source.types,
+            None => {
+                return Ok(format!(
+                    "SELECT switchover.refuse_newer({}, {});",
+                    literal(seen),
+                    setup.selection.takes_all()
+                ));
+            }
+        }
     }
 }

@@ -81,7 +81,7 @@ fn a_missing_sequence_is_named() {
     named(
         "DROP SEQUENCE public.entry_id_seq CASCADE",
         "sequence \"public\".\"entry_id_seq\" is missing on the destination",
-        "create it there",
+        "there: CREATE SEQUENCE \"public\".\"entry_id_seq\" AS bigint",
     );
 }
 

@@ -29,8 +29,7 @@ const SCHEMA: &str = "
     CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10);
     CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20);
     CREATE TABLE p3 PARTITION OF p FOR VALUES FROM (20) TO (30);
-    CREATE TABLE p4 PARTITION OF p FOR VALUES FROM (30) TO (40);
-    INSERT INTO p SELECT i, 'v' FROM generate_series(0, 39) i;
+    INSERT INTO p SELECT i, 'v' FROM generate_series(0, 29) i;
     CREATE TABLE dropped (id int PRIMARY KEY); INSERT INTO dropped VALUES (1);
     CREATE TABLE renamed (id int PRIMARY KEY); INSERT INTO renamed VALUES (1);
     CREATE TABLE moved (id int PRIMARY KEY); INSERT INTO moved VALUES (1); CREATE SCHEMA elsewhere;
@@ -70,20 +69,9 @@ const DRIFTS: &[Drift] = &[
         "",
     ),
     drift(
-        "CREATE TABLE filled (v text, id int NOT NULL); INSERT INTO filled VALUES ('unseen', 45);
-         ALTER TABLE p ATTACH PARTITION filled FOR VALUES FROM (40) TO (50);",
-        "columns or partitions of table public.p have changed",
-        "CREATE TABLE filled PARTITION OF p FOR VALUES FROM (40) TO (50);",
-    ),
-    drift(
         "ALTER TABLE p DETACH PARTITION p3;",
         "p3 is new",
         "ALTER TABLE p DETACH PARTITION p3;",
-    ),
-    drift(
-        "DROP TABLE p4;",
-        "columns or partitions of table public.p have changed",
-        "DROP TABLE p4;",
     ),
     drift(
         "DROP TABLE dropped;",
@@ -192,7 +180,7 @@ fn what_triggers_cannot_see_is_noticed_before_a_cycle_is_applied() {
         for drift in &drifts {
             pair.on_destination(drift.destination);
         }
-        // The same change on the destination alone mends nothing.
+        // The same change on the destination alone does not mend everything.
         sync().expect(1);
         pair.run(&["init"]).expect(0);
         pair.run(&["copy", "--truncate"]).expect(0);

@@ -19,6 +19,8 @@ SELECT current_user::text AS role,
                             ('pg_catalog.pg_try_advisory_lock(bigint)'),
                             ('pg_catalog.pg_blocking_pids(integer)')) AS f (signature)
               WHERE NOT pg_catalog.has_function_privilege(f.signature, 'EXECUTE')
-              ORDER BY 1) AS functions
+              ORDER BY 1) AS functions,
+       pg_catalog.pg_has_role('pg_signal_backend', 'USAGE') AS ends_others,
+       pg_catalog.current_database()::text AS database
   FROM pg_catalog.pg_roles r
  WHERE r.rolname = current_user

@@ -6,7 +6,8 @@ SELECT n.nspname::text AS schema, c.relname::text AS name,
        pg_catalog.has_table_privilege(c.oid, 'INSERT')
          AND pg_catalog.has_table_privilege(c.oid, 'DELETE')
          AND pg_catalog.has_table_privilege(c.oid, 'TRUNCATE') AS may_write,
-       pg_catalog.row_security_active(c.oid) AS policies
+       pg_catalog.row_security_active(c.oid) AS policies,
+       pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owned
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.oid = ANY ($1)

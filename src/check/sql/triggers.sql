@@ -1,9 +1,11 @@
 -- $1 oid[]: tables and partitions. Their triggers that are not what CREATE TRIGGER leaves, and
 -- those with our prefix. Clones on partitions are left out while they are enabled like their parent.
 SELECT n.nspname::text AS schema, c.relname::text AS table_name,
-       CASE WHEN t.tgisinternal THEN k.conname ELSE t.tgname END::text AS name,
+       CASE WHEN k.contype <> 't' THEN k.conname ELSE t.tgname END::text AS name,
        t.tgenabled::text AS enabled,
-       t.tgisinternal AS internal,
+       -- Clones on partitions count as internal before 15.
+       COALESCE(k.contype <> 't', false) AS internal,
+       pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owned,
        t.tgname LIKE 'pg\_switchover\_%' AS prefixed,
        fn.nspname = 'switchover' AS calls_ours
   FROM pg_catalog.pg_trigger t

@@ -1,0 +1,10 @@
+INSERT INTO shop.customer SELECT i, 'c' || i, NULL FROM generate_series(1, 60) i;
+UPDATE shop.customer SET boss = id / 2 WHERE id > 1;
+INSERT INTO shop.invoice SELECT i, i % 50 + 1, i / 50, i FROM generate_series(1, 200) i;
+INSERT INTO shop.line SELECT i, n, 'item ' || n FROM generate_series(1, 200) i, generate_series(1, 3) n;
+INSERT INTO shop.remark SELECT i, i, 1, i % 50 + 1 FROM generate_series(1, 100) i;
+INSERT INTO shop.event SELECT i, date '2024-12-01' + i, 'e' || i FROM generate_series(1, 60) i;
+INSERT INTO shop.seen SELECT i, i, date '2024-12-01' + i FROM generate_series(1, 60) i;
+INSERT INTO shop.told VALUES (1, 'a');
+INSERT INTO shop.secret VALUES (1, 'hush');
+INSERT INTO shop.keyless SELECT generate_series(1, 10);
