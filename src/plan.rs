@@ -2,8 +2,8 @@
 //!
 //! On the destination every changed key is deleted first and the current rows are inserted then. What
 //! stands at any instant is a subset of a state that was valid on the source, so no unique or exclusion
-//! constraint can fail, whatever values rows have exchanged; with `session_replication_role = replica`
-//! no foreign key acts and no user trigger fires.
+//! constraint can fail, whatever values rows have exchanged; that no foreign key acts and no user trigger
+//! fires is seen to by `destination::role`.
 
 use std::collections::BTreeMap;
 

@@ -144,13 +144,14 @@ fn lines(dump: &str) -> Vec<&str> {
 
 #[test]
 fn status_has_the_keys_that_the_manual_names_whatever_server_is_down() {
-    const KEYS: [&str; 7] = [
+    const KEYS: [&str; 8] = [
         "phase",
         "in_charge",
         "use_next_db",
         "pending_changes",
         "oldest_pending_seconds",
         "tables",
+        "foreign_keys_left",
         "last_cycles",
     ];
     let manual = include_str!("../man/pg_switchover.1");

@@ -6,6 +6,7 @@
 //! keeps it from looking at one thing is a finding, and the next thing is looked at.
 
 mod activity;
+mod creating;
 mod leftovers;
 mod locale;
 mod objects;
@@ -16,6 +17,7 @@ mod roles;
 mod servers;
 mod tables;
 mod unlike;
+mod writing;
 
 pub use report::{Finding, outcome, print, sort};
 

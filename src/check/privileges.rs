@@ -1,28 +1,27 @@
 //! What our role may do on either side.
 
 use super::report::{named, relation_name};
-use super::{Finding, Looked};
+use super::{Finding, Looked, writing};
 use crate::catalog::{self, Oid, Relation};
-use crate::copy;
-use crate::destination::{self, Way};
 use crate::error::{Result, Side};
 use crate::ident::{QualifiedName, ident};
 use crate::session::Session;
 
-/// What our role may do in a database as a whole.
-struct Role {
-    name: String,
+/// What our role may do in a database as a whole; the name is quoted.
+pub(super) struct Role {
+    pub(super) name: String,
     database: String,
     may_create: bool,
     may_temp: bool,
     plpgsql: bool,
     sees_others: bool,
     ends_others: bool,
-    public_create: bool,
+    pub(super) public_create: bool,
     functions: Vec<String>,
 }
 
-fn role(session: &mut Session) -> Result<Role> {
+/// Reads what our role may do.
+pub(super) fn role(session: &mut Session) -> Result<Role> {
     let row = session.query_one("read our privileges", include_str!("sql/role.sql"), &[])?;
     Ok(Role {
         name: ident(row.get(0)),
@@ -95,7 +94,7 @@ pub(super) fn destination_role(destination: &mut Looked, findings: &mut Vec<Find
             ),
         ));
     }
-    owner_way(destination, &role, findings);
+    writing::owner_way(destination, &role.name, findings);
 }
 
 /// Checks the tables and sequences of the destination that rows will be written into.
@@ -116,27 +115,6 @@ pub(super) fn destination_tables(
         found.extend(sequences_usable(session, role, sequences)?);
         Ok(found)
     });
-}
-
-/// Checks what creating the schema needs: `public` is not everyone's from 15 on.
-pub(super) fn destination_schema(
-    destination: &mut Looked,
-    public: bool,
-    findings: &mut Vec<Finding>,
-) {
-    let Some(role) = destination.ask(findings, role) else {
-        return;
-    };
-    if public && !role.public_create {
-        findings.push(Finding::stops(
-            Side::Destination,
-            format!(
-                "role {} may not create tables in schema public of the destination",
-                role.name
-            ),
-            format!("GRANT CREATE ON SCHEMA public TO {} there", role.name),
-        ));
-    }
 }
 
 fn in_database(side: Side, role: &Role) -> Vec<Finding> {
@@ -274,7 +252,7 @@ const GRANTED: usize = 20;
 
 /// Returns the statements that grant what is missing: USAGE on the schemas of some relations, and
 /// privileges on others.
-fn grants(
+pub(super) fn grants(
     role: &str,
     usage: &[QualifiedName],
     privileges: &str,
@@ -371,7 +349,7 @@ fn sequences_usable(session: &mut Session, role: &str, oids: &[Oid]) -> Result<O
     let rows = session.query("read our privileges on the sequences", sql, &[&oids])?;
     let (column, verb, privilege) = match side {
         Side::Source => ("may_select", "read", "SELECT"),
-        Side::Destination => ("may_update", "set", "UPDATE"),
+        Side::Destination => ("may_update", "set", "SELECT, UPDATE"),
     };
     let closed_rows = rows.iter().filter(|row| !row.get::<_, bool>(column));
     let closed: Vec<QualifiedName> = closed_rows.clone().map(relation_name).collect();
@@ -401,116 +379,7 @@ fn sequence_oids(looked: &Looked) -> Vec<Oid> {
     })
 }
 
-/// How rows will be written on the destination.
-pub(super) fn way(destination: &mut Looked, findings: &mut Vec<Finding>) -> Option<Way> {
-    destination.ask(findings, destination::way_in_transaction)
-}
-
-/// What the role has to do without.
-fn owner_way(destination: &mut Looked, role: &Role, findings: &mut Vec<Finding>) {
-    if way(destination, findings) != Some(Way::Owner) {
-        return;
-    }
-    let grant = destination::grant(destination.session.version(), &role.name);
-    findings.push(Finding::note(
-        Side::Destination,
-        format!(
-            "role {} may not set session_replication_role on the destination: its foreign keys are away from copy until the switch, which checks their rows again, and each transaction of ours switches off the triggers of the tables it writes",
-            role.name
-        ),
-        format!("{grant} to avoid that"),
-    ));
-}
-
-/// Foreign keys that would have to be taken away and cannot be; `tables` are the moved ones, `from` the
-/// side that has the foreign keys now.
-pub(super) fn foreign_keys(
-    from: &mut Looked,
-    (way, version): (Option<Way>, i32),
-    tables: &[&QualifiedName],
-    destination_role: &str,
-    findings: &mut Vec<Finding>,
-) {
-    if way != Some(Way::Owner) {
-        return;
-    }
-    let owned_there = from.side() == Side::Destination;
-    from.find(findings, |session| {
-        let keys = copy::acting(session, tables)?;
-        let mut found: Vec<Finding> = keys
-            .iter()
-            .filter(|key| key.is_checked_at_once(version))
-            .map(|key| {
-                Finding::stops(
-                    Side::Destination,
-                    copy::slow(&key.name, version),
-                    destination::grant(version, destination_role),
-                )
-            })
-            .collect();
-        for key in keys.iter().filter(|key| owned_there && !key.owned) {
-            let owner = ident(&key.owner);
-            found.push(Finding::stops(
-                Side::Destination,
-                format!(
-                    "foreign key {} on the destination has to be away until the switch, and only role {owner} may drop it",
-                    key.name
-                ),
-                format!("GRANT {owner} TO {destination_role} there, or {}", destination::grant(version, destination_role)),
-            ));
-        }
-        Ok(found)
-    });
-}
-
 /// Our role on a side, quoted.
 pub(super) fn role_name(looked: &mut Looked, findings: &mut Vec<Finding>) -> Option<String> {
     looked.ask(findings, role).map(|role| role.name)
-}
-
-/// Checks what dumping the source's schema and creating it takes.
-pub(super) fn creation(source: &mut Looked, destination: &mut Looked, findings: &mut Vec<Finding>) {
-    let tables = source.table_oids(false);
-    let moved = source.table_oids(true);
-    let Some(here) = role_name(source, findings) else {
-        return;
-    };
-    source.find(findings, |session| undumped(session, &here, &moved));
-    let bound = destination.ask(findings, catalog::bound_role).flatten();
-    let forced = source.ask(findings, |session| catalog::forced(session, &tables));
-    if let (Some(role), Some(forced)) = (bound, forced)
-        && !forced.is_empty()
-    {
-        let (message, mend) = catalog::forced_there(&role, &forced);
-        findings.push(Finding::stops(Side::Destination, message, mend));
-    }
-}
-
-/// `pg_dump` locks every table of the database, whichever are moved; those that are have a finding of
-/// their own.
-fn undumped(session: &mut Session, role: &str, moved: &[Oid]) -> Result<Vec<Finding>> {
-    let sql = include_str!("sql/undumped.sql");
-    let rows = session.query("list the tables that pg_dump reads", sql, &[&moved])?;
-    let names: Vec<QualifiedName> = rows.iter().map(relation_name).collect();
-    if names.is_empty() {
-        return Ok(Vec::new());
-    }
-    let closed: Vec<QualifiedName> = rows
-        .iter()
-        .filter(|row| !row.get::<_, bool>("usage"))
-        .map(relation_name)
-        .collect();
-    Ok(vec![Finding::stops(
-        Side::Source,
-        format!(
-            "role {role} may not read {} on the source, which pg_dump locks for --create-schema though {} not moved",
-            named("table", &names),
-            if names.len() == 1 {
-                "it is"
-            } else {
-                "they are"
-            }
-        ),
-        grants(role, &closed, "SELECT", "TABLE", &names),
-    )])
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::report::{counted, named, relation_name};
 use super::tables::{Constraint, constraints};
-use super::{CheckOptions, Finding, Looked, privileges, tables, unlike};
+use super::{CheckOptions, Finding, Looked, creating, privileges, tables, unlike, writing};
 use crate::catalog::{self, Catalog, Oid, Relation};
 use crate::destination;
 use crate::error::{Result, Side};
@@ -28,21 +28,20 @@ pub(super) fn compare(
     let Some(progress) = destination.ask(findings, |session| progress(session, identity)) else {
         return;
     };
-    let way = privileges::way(destination, &mut Vec::new());
+    let way = writing::way(destination, &mut Vec::new());
     let way = (way, destination.session.version());
     let role = privileges::role_name(destination, &mut Vec::new()).unwrap_or_default();
     let names: Vec<&QualifiedName> = from.relations.iter().map(|one| &one.name).collect();
-    // Foreign keys that are yet to be made are the source's.
-    let keys_of = match options.create_schema && !progress.schema_created {
-        true => &mut *source,
-        false => &mut *destination,
-    };
-    privileges::foreign_keys(keys_of, way, &names, &role, findings);
+    writing::foreign_keys(destination, way, &names, &role, findings);
+    if options.create_schema && !progress.schema_created {
+        // Those that are yet to be made are the source's.
+        writing::foreign_keys(source, way, &names, &role, findings);
+    }
     let from = match options.create_schema {
         true => {
             creation(destination, &from, &to, &progress, findings);
             if !progress.schema_created {
-                privileges::creation(source, destination, findings);
+                creating::creation(source, destination, findings);
             }
             present(&from, &to)
         }
@@ -140,10 +139,6 @@ fn creation(
         .map(|relation| &relation.name)
         .filter(|name| to.relation(name).is_none())
         .collect();
-    if !missing.is_empty() {
-        let public = missing.iter().any(|name| name.schema == "public");
-        privileges::destination_schema(destination, public, findings);
-    }
     if progress.schema_created {
         return;
     }

@@ -49,6 +49,9 @@ pub(super) fn compare(
     let role = super::privileges::role_name(destination, findings).unwrap_or_default();
     findings.extend(missing_roles(&needs, &there));
     findings.extend(barred_roles(&needs, &there, &role));
+    if !options.no_owner {
+        owners_in_schemas(source, destination, findings);
+    }
 }
 
 /// Returns the roles of the source by name, with what each is needed for.
@@ -125,6 +128,37 @@ fn barred_roles(
             ),
         )
     })
+}
+
+/// Only superusers may give an object to a role that could not have created it where it is.
+fn owners_in_schemas(source: &mut Looked, destination: &mut Looked, findings: &mut Vec<Finding>) {
+    let owners = source.ask(findings, |session| {
+        let sql = include_str!("sql/owners_in_schemas.sql");
+        session.query("list the owners of objects", sql, &[])
+    });
+    destination.find(findings, |session| {
+        let sql = include_str!("sql/may_own.sql");
+        let mut found = Vec::new();
+        for row in owners.iter().flatten() {
+            let [schema, schema_owner, owner] = [0, 1, 2].map(|at| row.get::<_, String>(at));
+            let asked = session.query_one("read privileges", sql, &[&schema, &schema_owner, &owner])?;
+            if asked.get::<_, Option<bool>>(0) != Some(false) {
+                continue;
+            }
+            let (schema, owner) = (ident(&schema), ident(&owner));
+            found.push(Finding::stops(
+                Side::Destination,
+                format!(
+                    "role {owner} owns objects in schema {schema} and may not create any there on the destination, so that only a superuser could give them to it"
+                ),
+                match schema.as_str() {
+                    "\"public\"" => format!("GRANT CREATE ON SCHEMA public TO {owner} there, or add --no-owner"),
+                    _ => "add --no-owner, or connect there as a superuser".to_string(),
+                },
+            ));
+        }
+        Ok(found)
+    });
 }
 
 #[cfg(test)]

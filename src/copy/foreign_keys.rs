@@ -6,6 +6,8 @@
 //! all again, NOT VALID, which reads no row; their rows are checked after the flip, beside the
 //! applications. Where the flip did not follow, the next command takes them away once more.
 
+use postgres::error::SqlState;
+
 use super::postponed::{Kind, Postponed, outstanding};
 use crate::destination;
 use crate::error::{Error, Result};
@@ -37,7 +39,13 @@ pub fn take_away(session: &mut Session, moved: &[&QualifiedName], run: &str) -> 
             if !session.is_closed() {
                 session.execute("roll back", "ROLLBACK")?;
             }
-            return Err(error);
+            return Err(match error.is(&SqlState::INSUFFICIENT_PRIVILEGE) {
+                true => error.mend(format!(
+                    "connect as the tables' owner, or {}",
+                    grant(session)?
+                )),
+                false => error,
+            });
         }
     }
     if !here.is_empty() {
@@ -93,9 +101,15 @@ pub fn refuse_slow(session: &mut Session, keys: &[Postponed]) -> Result<()> {
     let Some(key) = keys.iter().find(slow_one) else {
         return Ok(());
     };
+    let grant = grant(session)?;
+    Err(Error::failed(slow(&key.name, version)).mend(grant))
+}
+
+/// Returns what would make all this unnecessary.
+fn grant(session: &mut Session) -> Result<String> {
     let sql = "SELECT current_user::text";
     let role: String = session.query_one("read our role", sql, &[])?.get(0);
-    Err(Error::failed(slow(&key.name, version)).mend(destination::grant(version, &ident(&role))))
+    Ok(destination::grant(session.version(), &ident(&role)))
 }
 
 /// Says why a foreign key of a partitioned table is in the way.

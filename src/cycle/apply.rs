@@ -63,10 +63,10 @@ impl Applier {
         lock_timeout: Duration,
     ) -> Result<Applier> {
         let way = destination::writer(&mut session)?;
-        let mut foreign_keys = Vec::new();
         if way == Way::Owner {
             copy::take_away(&mut session, moved, &claim.run)?;
-            foreign_keys = copy::additions(&mut session)?;
+            // What cannot be made again in time is better known at once.
+            copy::additions(&mut session)?;
         }
         // Keys are few beside the tables they are looked up in; without hash and merge joins a table
         // whose statistics are old is not scanned for them. Large cycles allow both again.
@@ -84,7 +84,7 @@ impl Applier {
             claim,
             known_sequences,
             way,
-            foreign_keys,
+            foreign_keys: Vec::new(),
         })
     }
 
@@ -93,11 +93,15 @@ impl Applier {
         self.way
     }
 
-    /// Tries what the final cycle does beside writing rows.
+    /// Lists what the final cycle has to do beside writing rows, some of which may have come since, and
+    /// tries it.
     ///
     /// # Errors
     /// A foreign key cannot be made.
     pub fn rehearse(&mut self) -> Result<()> {
+        if self.way == Way::Owner {
+            self.foreign_keys = copy::additions(&mut self.session)?;
+        }
         copy::rehearse(&mut self.session, &self.foreign_keys)
     }
 

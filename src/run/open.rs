@@ -124,13 +124,23 @@ impl Both {
     }
 }
 
+/// Makes on the destination what has come on the source. What was renamed has not come.
 fn bring(
     (source, destination): (&mut Session, &mut Session),
     selection: &Selection,
     claim: &Claim,
     stop: &Stop,
 ) -> Result<()> {
-    let here = Catalog::read(source, selection)?;
+    let capture = Capture::read(source)?;
+    let mut here = Catalog::read(source, selection)?;
+    here.relations.retain(|now| {
+        let known = capture.tables.get(&now.oid);
+        known.is_none_or(|known| known.name == now.name)
+    });
+    here.sequences.retain(|now| {
+        let known = capture.sequences.get(&now.oid);
+        known.is_none_or(|known| known == &now.name)
+    });
     let there = Catalog::read(destination, &Selection::default())?;
     let sides = Sides {
         source: &here,
@@ -323,4 +333,27 @@ impl Prepared {
         let (source, destination) = self.cycles.sessions();
         follow::name_missing(error, source, destination)
     }
+}
+
+/// Refuses a whole database with large objects: they have no triggers, and would stay behind unsaid.
+/// Whoever chooses what to move has chosen to leave them.
+///
+/// # Errors
+/// There are some; says how to go on.
+pub fn refuse_large_objects(source: &mut Session, selection: &Selection) -> Result<()> {
+    let sql = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_largeobject_metadata";
+    let number: i64 = source.query_one("look for large objects", sql, &[])?.get(0);
+    if number == 0 || !selection.takes_all() {
+        return Ok(());
+    }
+    let objects = super::counted(
+        usize::try_from(number).unwrap_or(usize::MAX),
+        "large object",
+    );
+    Err(Error::failed(format!(
+        "the source has {objects}, which cannot be moved"
+    ))
+    .mend(
+        "turn them into bytea columns (vacuumlo removes those that nothing refers to), or leave them behind by choosing what to move: init --schema='*'",
+    ))
 }

@@ -244,13 +244,13 @@ pub fn assert_same_schema(pair: &Pair) {
 /// The statements of a schema dump, without what depends on the server's version and not on the schema.
 pub fn schema(cluster: &Cluster, database: &str) -> BTreeSet<String> {
     let dump = dump_schema(cluster, database, &["-N", "switchover"]);
+    let dump = without_names_of_not_null(&dump);
     let lines: Vec<String> = dump
         .lines()
         .filter(|line| !line.starts_with("--") && !line.starts_with('\\'))
         // PostgreSQL 18 names NOT NULL constraints, and repeats inherited ones.
         .filter(|line| !line.starts_with("    NOT NULL "))
-        .map(|line| without_constraint_name(line.trim_end_matches(',')))
-        .filter_map(|line| without_attver(&line))
+        .filter_map(|line| without_attver(line.trim_end_matches(',')))
         .collect();
     // Statements end with a semicolon at a line's end; a blank line stands between them.
     lines
@@ -274,15 +274,43 @@ fn without_attver(line: &str) -> Option<String> {
     Some(format!("{before} SET ({others}"))
 }
 
-fn without_constraint_name(column: &str) -> String {
-    let Some((before, rest)) = column.split_once(" CONSTRAINT ") else {
-        return column.to_owned();
-    };
-    // COLLATE may follow, and the name may be quoted, and end with a number.
-    match rest.find(" NOT NULL") {
-        Some(at) if rest[..at].contains("_not_null") => format!("{before}{}", &rest[at..]),
-        _ => column.to_owned(),
+/// Takes `CONSTRAINT name` off where the name is one that 18 has made up. It may hold anything, lines too.
+fn without_names_of_not_null(dump: &str) -> String {
+    const WORD: &str = "CONSTRAINT ";
+    let mut kept = String::with_capacity(dump.len());
+    let mut rest = dump;
+    while let Some(at) = rest.find(WORD) {
+        let (before, named) = rest.split_at(at);
+        kept.push_str(before);
+        let name = first_identifier(&named[WORD.len()..]);
+        let behind = &named[WORD.len() + name.len()..];
+        let made_up = name
+            .trim_end_matches(|end: char| end == '"' || end.is_ascii_digit())
+            .ends_with("_not_null");
+        if made_up && behind.starts_with(" NOT NULL") {
+            rest = &behind[1..];
+        } else {
+            kept.push_str(WORD);
+            rest = &named[WORD.len()..];
+        }
     }
+    kept.push_str(rest);
+    kept
+}
+
+/// The identifier that a text begins with, as it stands there.
+fn first_identifier(text: &str) -> &str {
+    let quoted = text.starts_with('"');
+    // A doubled quote closes and opens again, which comes to the same.
+    let mut open = false;
+    let end = text.char_indices().find(|(_, character)| {
+        open ^= *character == '"';
+        match quoted {
+            true => !open && *character != '"',
+            false => !character.is_alphanumeric() && *character != '_' && *character != '$',
+        }
+    });
+    end.map_or(text, |(at, _)| &text[..at])
 }
 
 /// Takes `table.` off the columns of a view: servers before 16 print it where later ones do not.
@@ -296,7 +324,7 @@ fn without_qualifiers(statement: &str) -> String {
     for (at, character) in statement.char_indices() {
         let in_word = character.is_alphanumeric() || character == '_';
         let name_follows = statement[at + character.len_utf8()..]
-            .starts_with(|next: char| next.is_alphabetic() || next == '_');
+            .starts_with(|next: char| next.is_alphabetic() || next == '_' || next == '"');
         if character == '.' && word > 0 && name_follows {
             kept.truncate(kept.len() - word);
         } else {

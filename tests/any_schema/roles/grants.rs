@@ -136,7 +136,7 @@ fn what_check_misses_is_enough_when_it_is_done_to_the_letter() {
             "may not read tables \"hidden\".\"ours\", \"hidden\".\"theirs\" on the source; GRANT USAGE ON SCHEMA \"hidden\" TO \"keeper\", GRANT SELECT ON TABLE \"hidden\".\"theirs\" TO \"keeper\" there",
             "may not load tables \"hidden\".\"ours\", \"hidden\".\"theirs\" on the destination; GRANT USAGE ON SCHEMA \"hidden\" TO \"keeper\", GRANT SELECT, INSERT, DELETE, TRUNCATE ON TABLE \"hidden\".\"theirs\" TO \"keeper\" there",
             "may not read sequence \"shop\".\"numbers\" on the source; GRANT SELECT ON SEQUENCE \"shop\".\"numbers\" TO \"keeper\" there",
-            "may not set sequence \"shop\".\"numbers\" on the destination; GRANT UPDATE ON SEQUENCE \"shop\".\"numbers\" TO \"keeper\" there",
+            "may not set sequence \"shop\".\"numbers\" on the destination; GRANT SELECT, UPDATE ON SEQUENCE \"shop\".\"numbers\" TO \"keeper\" there",
             "row-level security of table \"shop\".\"forced\" on the source applies to role \"keeper\" and hides rows from it; ALTER ROLE \"keeper\" BYPASSRLS there, or ALTER TABLE \"shop\".\"forced\" NO FORCE ROW LEVEL SECURITY",
             "row-level security of table \"shop\".\"forced\" on the destination applies to role \"keeper\" and hides rows from it; ALTER ROLE \"keeper\" BYPASSRLS there, or ALTER TABLE \"shop\".\"forced\" NO FORCE ROW LEVEL SECURITY",
         ],
@@ -148,7 +148,8 @@ fn what_check_misses_is_enough_when_it_is_done_to_the_letter() {
         .expect_stdout("role \"keeper\" may not end sessions of other roles on the source, so --terminate-blockers cannot; GRANT pg_signal_backend TO \"keeper\" there");
     obey_all(&setting, &[]);
     move_all(&setting, &[]);
-    let grants = "REVOKE ALL ON DATABASE app FROM keeper";
+    let grants = "REVOKE ALL ON DATABASE app FROM keeper; REVOKE ALL ON hidden.theirs FROM keeper;
+                  REVOKE ALL ON SEQUENCE shop.numbers FROM keeper";
     setting.pair.on_both(grants);
     judge(&setting.pair);
 }
@@ -177,13 +178,23 @@ fn a_schema_is_created_by_an_owner_who_is_let_to() {
             outcome.report()
         );
     }
+    // Who could give them is a superuser.
+    for line in [
+        "role \"other\" owns objects in schema \"hidden\" and may not create any there on the destination, so that only a superuser could give them to it; add --no-owner, or connect there as a superuser",
+        "role \"nobody\" owns objects in schema \"shop\"",
+    ] {
+        assert!(outcome.stdout.contains(line), "{}", outcome.report());
+    }
+    let options = [&options[..], &["--no-owner"]].concat();
     // copy says the same by itself, before it makes anything.
     obey_all(&setting, &options);
     setting.pair.on_destination("ALTER ROLE keeper NOBYPASSRLS");
     setting
-        .run(&[&["init", "-q"], &options[1..]].concat())
+        .run(&[&["init", "-q"], &options[1..5]].concat())
         .expect(0);
-    let refused = setting.run(&["copy", "--create-schema"]).expect(1);
+    let refused = setting
+        .run(&["copy", "--create-schema", "--no-owner"])
+        .expect(1);
     assert!(
         refused
             .last_line()
@@ -194,15 +205,15 @@ fn a_schema_is_created_by_an_owner_who_is_let_to() {
     let there = "SELECT count(*) FROM pg_class WHERE relname IN ('mine', 'theirs')";
     assert_eq!(setting.pair.on_destination(there), "0");
     setting.pair.on_destination("ALTER ROLE keeper BYPASSRLS");
-    setting.run(&["copy", "-q", "--create-schema"]).expect(0);
+    setting
+        .run(&["copy", "-q", "--create-schema", "--no-owner"])
+        .expect(0);
     setting.pair.on_source(SCATTERED_CHANGES);
     setting.run(&["sync", "-q"]).expect(0);
     setting.run(&["verify", "-q"]).expect(0);
     setting.run(&["switch", "-q"]).expect(0);
-    setting
-        .pair
-        .on_both("REVOKE ALL ON DATABASE app FROM keeper");
-    judge(&setting.pair);
+    // All is there, and belongs to the one who made it.
+    setting.compare_rows();
 }
 
 #[test]
@@ -308,7 +319,9 @@ fn a_foreign_key_that_we_may_not_drop_is_named() {
 #[test]
 fn blockers_that_may_not_be_ended_are_named_with_the_grant() {
     let setting = Setting::new(Pair::new(15, 18), Reach::Owner, Reach::Owner);
-    setting.on_both("CREATE TABLE public.t (id int PRIMARY KEY); GRANT ALL ON public.t TO clerk");
+    setting.on_both(
+        "CREATE TABLE public.t (id int PRIMARY KEY); GRANT SELECT, INSERT ON public.t TO clerk",
+    );
     setting.run(&["init", "-q"]).expect(0);
     setting.run(&["copy", "-q"]).expect(0);
     let uri = setting.pair.source.uri_as("clerk", DATABASE);
