@@ -1,10 +1,10 @@
 //! What most verbs begin with: both sessions, the advisory lock, the state, and a look at whether both
 //! databases still are what they were.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::capture::{self, Phase, State};
-use crate::catalog::{self, Catalog, Database, Selection};
+use crate::capture::{self, Capture, Phase, State};
+use crate::catalog::{self, Catalog, Database, Oid, Selection};
 use crate::cli::Options;
 use crate::conninfo::Conninfo;
 use crate::copy::{self, Sides};
@@ -124,22 +124,33 @@ impl Both {
     }
 }
 
-/// Makes on the destination what has come on the source, where the schema there is ours.
+/// Makes on the destination what has come on the source. What was renamed has not come.
 fn bring(
     (source, destination): (&mut Session, &mut Session),
     selection: &Selection,
     claim: &Claim,
     stop: &Stop,
 ) -> Result<()> {
-    if !claim.schema_created {
-        return Ok(());
-    }
+    let here = Catalog::read(source, selection)?;
+    let there = Catalog::read(destination, &Selection::default())?;
     let sides = Sides {
-        source: &Catalog::read(source, selection)?,
-        destination: &Catalog::read(destination, &Selection::default())?,
+        source: &here,
+        destination: &there,
         claim,
+        new: Some(new(&here, &Capture::read(source)?)),
     };
     copy::follow(source, destination, &sides, stop)
+}
+
+/// Returns the partitions and sequences that have come since they were noted.
+fn new(catalog: &Catalog, capture: &Capture) -> BTreeSet<Oid> {
+    let members = capture.tables.values().flat_map(|table| &table.changed);
+    let partitions = members.filter(|member| member.then.is_none());
+    let sequences = catalog.sequences.iter().map(|sequence| sequence.oid);
+    sequences
+        .filter(|oid| !capture.sequences.contains_key(oid))
+        .chain(partitions.map(|member| member.oid))
+        .collect()
 }
 
 fn refuse_standby(session: &Session) -> Result<()> {
@@ -230,13 +241,13 @@ pub fn prepare_claimed(
     let destination_catalog = Catalog::read(&mut both.destination, &Selection::default())?;
     if let Err(drift) = capture.refuse_drift(&source_catalog) {
         if capture.lacks_only_sequences(&source_catalog) {
-            // Says with which statements they are made.
             let sides = Sides {
                 source: &source_catalog,
                 destination: &destination_catalog,
                 claim: &claim,
+                new: Some(new(&source_catalog, &capture)),
             };
-            copy::follow(&mut both.source, &mut both.destination, &sides, stop)?;
+            copy::refuse_new_sequences(&mut both.source, &sides)?;
         }
         return Err(drift);
     }
