@@ -150,8 +150,6 @@ DECLARE
     again text := pg_catalog.current_setting('switchover.restore', true);
 BEGIN
     IF again <> '' THEN
-        -- A table that has checks outstanding cannot be altered.
-        SET CONSTRAINTS ALL IMMEDIATE;
         EXECUTE again;
     END IF;
 END

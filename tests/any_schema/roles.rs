@@ -59,7 +59,8 @@ fn moved(setting: &Setting, create_schema: bool) {
     );
     // For the window.
     pair.on_source(
-        "UPDATE shop.invoice SET total = 1 WHERE id = 30; DELETE FROM shop.customer WHERE id = 33",
+        "UPDATE shop.invoice SET total = 1 WHERE id = 30; DELETE FROM shop.customer WHERE id = 33;
+         INSERT INTO shop.told VALUES (4, 'd')",
     );
     let switched = setting.run(&["switch"]).expect(0);
     assert_eq!(
