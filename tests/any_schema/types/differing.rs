@@ -89,7 +89,7 @@ fn a_type_that_changes_while_switch_waits_for_the_lock_is_noticed_before_the_fli
     pair.run(&["verify", "-q"]).expect(0);
     let mut writer = pair.source_client();
     writer
-        .batch_execute("BEGIN; UPDATE t SET n = 1 WHERE id = 1")
+        .batch_execute("BEGIN; DELETE FROM t WHERE id = 1")
         .unwrap();
     let args = [
         "switch",
