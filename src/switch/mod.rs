@@ -162,16 +162,14 @@ fn look_until_calm(
         let seen = rows.first().map(|row| text(row, 0)).unwrap_or_default();
         let look = follow::look_again(cycles, setup, known)?;
         look.drift?;
-        match look.catalogs {
-            // What we have done ourselves is younger than the snapshot.
-            Some((source, _)) => *known = source.types,
-            None => {
-                return Ok(format!(
-                    "SELECT switchover.refuse_newer({}, {});",
-                    literal(seen),
-                    setup.selection.takes_all()
-                ));
-            }
-        }
+        let Some((source, _)) = look.catalogs else {
+            return Ok(format!(
+                "SELECT switchover.refuse_newer({}, {});",
+                literal(seen),
+                setup.selection.takes_all()
+            ));
+        };
+        // What we have done ourselves is younger than the snapshot: once more.
+        *known = source.types;
     }
 }

@@ -1,5 +1,6 @@
 //! Real databases: film rental, music shop, and three hundred tables made from a seed.
 
+mod applications;
 mod chance;
 mod changes;
 mod generated;
@@ -15,7 +16,7 @@ use postgres::error::SqlState;
 
 use crate::support::cluster::Cluster;
 use crate::support::pair::Pair;
-use crate::support::{compare, thorough};
+use crate::support::{compare, thorough, version_pairs};
 use chance::Chance;
 use generated::Generated;
 use writers::{Transaction, Writers};
@@ -126,10 +127,10 @@ fn move_generated(seed: u64, tables: usize, (source, destination): (u32, u32)) {
     pair.run(&["check", "--create-schema"]).expect(0);
     pair.run(&["init", "-q"]).expect(0);
     pair.run(&["copy", "-q", "--create-schema"]).expect(0);
-    for most in ["10000", "2", "50"] {
-        writers.wait_for_more(150);
+    for most in ["10000", "2"] {
+        writers.wait_for_more(100);
         pair.run(&["sync", "-q", "--max-pending", most]).expect(0);
-        writers.wait_for_more(50);
+        writers.wait_for_more(40);
         writers.hold_still();
         pair.run(&["sync", "-q", "--max-pending", most]).expect(0);
         compare::assert_equal(&pair);
@@ -149,14 +150,32 @@ fn move_generated(seed: u64, tables: usize, (source, destination): (u32, u32)) {
     assert!(done.load(Ordering::SeqCst) > 2 * failed.load(Ordering::SeqCst));
 }
 
-#[test]
-fn three_hundred_tables_made_from_a_seed_arrive_under_writes() {
-    let seeds: Vec<u64> = match std::env::var(SEED) {
+/// What the environment asks for, or else these.
+fn seeds(otherwise: Vec<u64>) -> Vec<u64> {
+    match std::env::var(SEED) {
         Ok(seed) => vec![seed.parse().expect("the seed is a number")],
-        Err(_) => vec![3],
-    };
-    let _ = thorough();
-    for seed in seeds {
+        Err(_) => otherwise,
+    }
+}
+
+#[test]
+fn three_hundred_tables_made_from_a_seed_move_under_writes() {
+    for seed in seeds(vec![1]) {
         move_generated(seed, 300, (15, 18));
+    }
+}
+
+#[test]
+fn tables_that_nobody_has_seen_before_move_under_writes() {
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
+    let pairs = if thorough() {
+        version_pairs()
+    } else {
+        vec![(15, 18)]
+    };
+    for (number, versions) in (0..).zip(pairs) {
+        for seed in seeds(vec![now + number]) {
+            move_generated(seed, 60, versions);
+        }
     }
 }

@@ -324,7 +324,7 @@ fn without_qualifiers(statement: &str) -> String {
     for (at, character) in statement.char_indices() {
         let in_word = character.is_alphanumeric() || character == '_';
         let name_follows = statement[at + character.len_utf8()..]
-            .starts_with(|next: char| next.is_alphabetic() || next == '_');
+            .starts_with(|next: char| next.is_alphabetic() || next == '_' || next == '"');
         if character == '.' && word > 0 && name_follows {
             kept.truncate(kept.len() - word);
         } else {

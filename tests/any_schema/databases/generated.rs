@@ -253,7 +253,7 @@ impl Maker {
                 list(&table.at(&table.key_columns)),
             );
             self.say(&format!(
-                "CREATE VIEW {schema}.view_{number} AS SELECT {columns} FROM {}",
+                "CREATE VIEW {schema}.view_{number} AS SELECT {columns} FROM {} AS plain",
                 table.sql
             ));
         }

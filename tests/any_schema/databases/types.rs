@@ -287,18 +287,19 @@ CREATE TYPE kinds.span AS RANGE (subtype = float8, subtype_diff = float8mi);
 CREATE TYPE kinds.words AS RANGE (subtype = text, collation = "C");
 "#;
 
+/// An enum's hash is that of its oid, which differs between servers, so rows would be in other partitions there.
 const USER: &[BuiltIn] = &[
     (
         "kinds.mood",
         "(enum_range(NULL::kinds.mood))[1 + {x} % 12]",
         12,
-        "oh",
+        "o",
     ),
     (
         "kinds.\"Odd; \"\"Type\"\" \\\"",
         "(enum_range(NULL::kinds.\"Odd; \"\"Type\"\" \\\"))[1 + {x} % 4]",
         4,
-        "oh",
+        "o",
     ),
     (
         "kinds.place",
@@ -320,7 +321,7 @@ const USER: &[BuiltIn] = &[
         "kinds.moods",
         "ARRAY[(enum_range(NULL::kinds.mood))[1 + {x} % 12], NULL, 'a,b']::kinds.mood[]",
         12,
-        "oh",
+        "o",
     ),
     (
         "kinds.span",
