@@ -296,6 +296,15 @@ impl Keyed {
     }
 }
 
+/// Ends the writers, also when a test fails: whoever starts them waits for them.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Every key, through everything that moves rows.
 fn move_keys(pair: &Pair, tables: &[&Keyed]) {
     let all = |make: &dyn Fn(&Keyed) -> String| -> String {
@@ -308,6 +317,7 @@ fn move_keys(pair: &Pair, tables: &[&Keyed]) {
     pair.run(&["init", "-q"]).expect(0);
     let (over, rounds) = (AtomicBool::new(false), AtomicU32::new(0));
     std::thread::scope(|scope| {
+        let ending = Ending(&over);
         let writers: Vec<_> = (0..2)
             .map(|writer| {
                 let script = styled(writer as usize + 1) + &all(&|table| table.stir(writer));
@@ -332,7 +342,7 @@ fn move_keys(pair: &Pair, tables: &[&Keyed]) {
             pair.run(&[&["sync"], &options[..]].concat()).expect(0);
         }
         pair.run(&["verify", "-q"]).expect(0);
-        over.store(true, Ordering::Relaxed);
+        drop(ending);
         writers
             .into_iter()
             .for_each(|writer| writer.join().unwrap());
