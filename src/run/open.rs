@@ -124,6 +124,19 @@ impl Both {
     }
 }
 
+/// What could not be brought is not all that has drifted: one message tells both.
+fn both_said(brought: Result<()>, drift: Result<()>) -> Result<()> {
+    match (brought, drift) {
+        (Err(brought), Err(drift)) if !brought.connection_lost => {
+            let mends = [&brought.mend, &drift.mend].into_iter().flatten();
+            let mend = mends.cloned().collect::<Vec<_>>().join("; ");
+            let message = format!("{}; {}", drift.message, brought.message);
+            Err(Error { message, ..brought }.mend(mend))
+        }
+        (brought, drift) => brought.and(drift),
+    }
+}
+
 /// Makes on the destination what has come on the source. What was renamed has not come.
 fn bring(
     (source, destination): (&mut Session, &mut Session),
@@ -229,13 +242,13 @@ pub fn prepare_claimed(
 ) -> Result<Prepared> {
     mend_fence(&mut both.source)?;
     destination::look_at_schema(&mut both.destination, &mut claim)?;
-    both.bring(&state.selection, &claim, stop)?;
+    let brought = both.bring(&state.selection, &claim, stop);
     let Followed {
         catalog: source_catalog,
         capture,
         ..
     } = both.follow(options, &state.selection, stop)?;
-    capture.refuse_drift(&source_catalog)?;
+    both_said(brought, capture.refuse_drift(&source_catalog))?;
     let destination_catalog = Catalog::read(&mut both.destination, &Selection::default())?;
     refuse_differences(&source_catalog, &destination_catalog, true)?;
     let observer = both.source.another("observer")?;
