@@ -301,12 +301,9 @@ impl Prepared {
     /// As [`follow::look_again`].
     pub fn look_again(&mut self, options: &Options, stop: &Stop) -> Result<(bool, Result<()>)> {
         let (source, destination) = self.cycles.sessions();
-        bring(
-            (source, destination),
-            &self.state.selection,
-            &self.claim,
-            stop,
-        )?;
+        // What could not be brought keeps nothing else from being followed.
+        let sessions = (source, destination);
+        let brought = bring(sessions, &self.state.selection, &self.claim, stop);
         let setup = follow::Setup {
             selection: &self.state.selection,
             patience: patience(options),
@@ -318,7 +315,7 @@ impl Prepared {
             self.source_catalog = source;
             self.destination_catalog = destination;
         }
-        Ok((followed, look.drift))
+        Ok((followed, both_said(brought, look.drift)))
     }
 
     fn explain(&mut self, error: Error) -> Error {
