@@ -28,6 +28,9 @@ pub struct Sides<'a> {
     pub destination: &'a Catalog,
     /// What the destination's bookkeeping said when this run claimed it.
     pub claim: &'a Claim,
+    /// The partitions and sequences that have come since they were last looked at, if only these count:
+    /// others that are missing were renamed on one side, or dropped on the other.
+    pub new: Option<BTreeSet<Oid>>,
 }
 
 impl Sides<'_> {
@@ -38,7 +41,14 @@ impl Sides<'_> {
     /// Lists the partitions that the destination lacks, where its table is partitioned as the source's.
     fn all_partitions(&self) -> Vec<Oid> {
         let relations = self.source.relations.iter();
-        relations.flat_map(|one| self.partitions(one)).collect()
+        relations
+            .flat_map(|one| self.partitions(one))
+            .filter(|oid| self.is_new(*oid))
+            .collect()
+    }
+
+    fn is_new(&self, oid: Oid) -> bool {
+        self.new.as_ref().is_none_or(|new| new.contains(&oid))
     }
 
     /// Lists the sequences that the destination lacks, but for those of tables that it lacks.
@@ -52,6 +62,7 @@ impl Sides<'_> {
         self.sequences()
             .filter(|sequence| sequence.owner.is_none_or(there))
             .map(|sequence| sequence.oid)
+            .filter(|oid| self.is_new(*oid))
             .collect()
     }
 
@@ -140,18 +151,17 @@ impl Sides<'_> {
 /// destination was made by `copy --create-schema`.
 ///
 /// # Errors
-/// The user made the schema and a sequence is missing: the statement that makes it. A partition may be
-/// left out there. As pg_dump or the server says.
+/// As pg_dump or the server says.
 pub fn follow(
     source: &mut Session,
     destination: &mut Session,
     sides: &Sides<'_>,
     stop: &Stop,
 ) -> Result<()> {
-    let mut wanted = sides.followed_sequences();
     if !sides.claim.schema_created {
-        return by_hand(source, &wanted);
+        return Ok(());
     }
+    let mut wanted = sides.followed_sequences();
     wanted.extend(sides.all_partitions());
     if wanted.is_empty() {
         return Ok(());
@@ -164,6 +174,14 @@ pub fn follow(
         object.relation == Some(object.oid) && wanted.contains(&object.oid)
     });
     bring(source, destination, sides, &options, &wish, stop)
+}
+
+/// Says how new sequences are made in a schema of the user's. A partition may be left out there.
+///
+/// # Errors
+/// The statements that make what is missing.
+pub fn refuse_new_sequences(source: &mut Session, sides: &Sides<'_>) -> Result<()> {
+    by_hand(source, &sides.followed_sequences())
 }
 
 /// Refuses to copy into a schema of the user's that lacks partitions, so that rows would have no place, or

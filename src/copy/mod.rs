@@ -26,7 +26,7 @@ use std::time::Instant;
 
 use crossbeam_channel::unbounded;
 
-pub use bring::{Sides, follow};
+pub use bring::{Sides, follow, refuse_new_sequences};
 pub use foreign_keys::{acting, additions, rehearse, slow, take_away};
 pub use postponed::{Completed, Kind, Wanted, complete, pending, waiting};
 pub use schema::SchemaOptions;
@@ -186,6 +186,7 @@ fn prepare_schema<'a>(
         source: catalog,
         destination: &there,
         claim,
+        new: None,
     };
     let Some(options) = &parameters.create_schema else {
         schema::refuse_half_a_schema(claim)?;

@@ -1,10 +1,10 @@
 //! What most verbs begin with: both sessions, the advisory lock, the state, and a look at whether both
 //! databases still are what they were.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::capture::{self, Capture, Phase, State};
-use crate::catalog::{self, Catalog, Database, Selection};
+use crate::catalog::{self, Catalog, Database, Oid, Selection};
 use crate::cli::Options;
 use crate::conninfo::Conninfo;
 use crate::copy::{self, Sides};
@@ -124,19 +124,6 @@ impl Both {
     }
 }
 
-/// What could not be brought is not all that has drifted: one message tells both.
-fn both_said(brought: Result<()>, drift: Result<()>) -> Result<()> {
-    match (brought, drift) {
-        (Err(brought), Err(drift)) if !brought.connection_lost => {
-            let mends = [&brought.mend, &drift.mend].into_iter().flatten();
-            let mend = mends.cloned().collect::<Vec<_>>().join("; ");
-            let message = format!("{}; {}", drift.message, brought.message);
-            Err(Error { message, ..brought }.mend(mend))
-        }
-        (brought, drift) => brought.and(drift),
-    }
-}
-
 /// Makes on the destination what has come on the source. What was renamed has not come.
 fn bring(
     (source, destination): (&mut Session, &mut Session),
@@ -144,23 +131,26 @@ fn bring(
     claim: &Claim,
     stop: &Stop,
 ) -> Result<()> {
-    let capture = Capture::read(source)?;
-    let mut here = Catalog::read(source, selection)?;
-    here.relations.retain(|now| {
-        let known = capture.tables.get(&now.oid);
-        known.is_none_or(|known| known.name == now.name)
-    });
-    here.sequences.retain(|now| {
-        let known = capture.sequences.get(&now.oid);
-        known.is_none_or(|known| known == &now.name)
-    });
+    let here = Catalog::read(source, selection)?;
     let there = Catalog::read(destination, &Selection::default())?;
     let sides = Sides {
         source: &here,
         destination: &there,
         claim,
+        new: Some(new(&here, &Capture::read(source)?)),
     };
     copy::follow(source, destination, &sides, stop)
+}
+
+/// Returns the partitions and sequences that have come since they were noted.
+fn new(catalog: &Catalog, capture: &Capture) -> BTreeSet<Oid> {
+    let members = capture.tables.values().flat_map(|table| &table.changed);
+    let partitions = members.filter(|member| member.then.is_none());
+    let sequences = catalog.sequences.iter().map(|sequence| sequence.oid);
+    sequences
+        .filter(|oid| !capture.sequences.contains_key(oid))
+        .chain(partitions.map(|member| member.oid))
+        .collect()
 }
 
 fn refuse_standby(session: &Session) -> Result<()> {
@@ -242,14 +232,25 @@ pub fn prepare_claimed(
 ) -> Result<Prepared> {
     mend_fence(&mut both.source)?;
     destination::look_at_schema(&mut both.destination, &mut claim)?;
-    let brought = both.bring(&state.selection, &claim, stop);
+    both.bring(&state.selection, &claim, stop)?;
     let Followed {
         catalog: source_catalog,
         capture,
         ..
     } = both.follow(options, &state.selection, stop)?;
-    both_said(brought, capture.refuse_drift(&source_catalog))?;
     let destination_catalog = Catalog::read(&mut both.destination, &Selection::default())?;
+    if let Err(drift) = capture.refuse_drift(&source_catalog) {
+        if capture.lacks_only_sequences(&source_catalog) {
+            let sides = Sides {
+                source: &source_catalog,
+                destination: &destination_catalog,
+                claim: &claim,
+                new: Some(new(&source_catalog, &capture)),
+            };
+            copy::refuse_new_sequences(&mut both.source, &sides)?;
+        }
+        return Err(drift);
+    }
     refuse_differences(&source_catalog, &destination_catalog, true)?;
     let observer = both.source.another("observer")?;
     let sequences: BTreeMap<_, _> = capture.sequences;
@@ -315,7 +316,7 @@ impl Prepared {
             self.source_catalog = source;
             self.destination_catalog = destination;
         }
-        Ok((followed, both_said(brought, look.drift)))
+        Ok((followed, look.drift.and(brought)))
     }
 
     fn explain(&mut self, error: Error) -> Error {

@@ -92,12 +92,24 @@ fn in_a_schema_of_the_users_a_new_sequence_is_refused_with_its_statement() {
 fn a_renamed_sequence_is_not_taken_for_a_new_one() {
     let pair = moved();
     pair.on_source("ALTER SEQUENCE app.log_id_seq RENAME TO renamed");
-    for command in [&["sync", "-q"][..], &["copy", "-q", "--create-schema"]] {
+    pair.run(&["sync", "-q"])
+        .expect(1)
+        .expect_stderr("sequence \"app\".\"log_id_seq\" is now called \"app\".\"renamed\"");
+    pair.run(&["init", "-q"]).expect(0);
+    for command in [&["copy", "-q"][..], &["copy", "-q", "--create-schema"]] {
         pair.run(command)
             .expect(1)
             .expect_stderr("ALTER SEQUENCE \"app\".\"log_id_seq\" RENAME TO \"renamed\" there");
     }
     pair.on_destination("ALTER SEQUENCE app.log_id_seq RENAME TO renamed");
+    pair.run(&["copy", "-q"]).expect(0);
+    // Nor is a partition.
+    pair.on_source(
+        "ALTER TABLE app.log_1 RENAME TO first; INSERT INTO app.log (at) VALUES ('2024-01-09')",
+    );
     pair.run(&["sync", "-q"]).expect(0);
+    let check = pair.run(&["check"]).expect(0);
+    check.expect_stdout("missing on the destination: partition \"app\".\"first\"");
+    pair.on_destination("ALTER TABLE app.log_1 RENAME TO first");
     judge(&pair);
 }
