@@ -302,12 +302,9 @@ impl Prepared {
     /// As [`follow::look_again`].
     pub fn look_again(&mut self, options: &Options, stop: &Stop) -> Result<(bool, Result<()>)> {
         let (source, destination) = self.cycles.sessions();
-        bring(
-            (source, destination),
-            &self.state.selection,
-            &self.claim,
-            stop,
-        )?;
+        // What could not be brought keeps nothing else from being followed.
+        let sessions = (source, destination);
+        let brought = bring(sessions, &self.state.selection, &self.claim, stop);
         let setup = follow::Setup {
             selection: &self.state.selection,
             patience: patience(options),
@@ -319,7 +316,7 @@ impl Prepared {
             self.source_catalog = source;
             self.destination_catalog = destination;
         }
-        Ok((followed, look.drift))
+        Ok((followed, look.drift.and(brought)))
     }
 
     fn explain(&mut self, error: Error) -> Error {

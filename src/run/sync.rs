@@ -62,7 +62,9 @@ impl Look {
         let result = prepared.look_again(options, stop);
         self.next = Instant::now() + (started.elapsed() * 20).clamp(LOOK_PAUSE[0], LOOK_PAUSE[1]);
         let said = match result.and_then(|(_, drift)| drift) {
-            Err(error) if error.connection_lost || stop.asked() => return Err(error),
+            // The loop ends by itself.
+            Err(_) if stop.asked() => return Ok(()),
+            Err(error) if error.connection_lost => return Err(error),
             Err(error) => error.to_string(),
             Ok(()) => String::new(),
         };
