@@ -235,7 +235,7 @@ impl Maker {
             // An identity that is GENERATED ALWAYS cannot be updated, nor by a cascade.
             sql.push_str(&format!(" ON DELETE {}", self.chance.one_of(actions)));
             sql.push_str(&format!(" ON UPDATE {}", self.chance.one_of(actions)));
-            sql.push_str(*self.chance.one_of(&[
+            sql.push_str(self.chance.one_of::<&str>(&[
                 "",
                 "",
                 " DEFERRABLE",
