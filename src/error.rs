@@ -106,14 +106,21 @@ impl Error {
         let said = Error::said(error);
         Error {
             class: Class::Failed,
-            message: format!("could not {what} on the {side}: {said}"),
             connection_lost: error.is_closed() || is_connection_failure(error),
             sqlstate: error.code().cloned(),
             mend: error
                 .code()
-                .and_then(|state| usual_mend(side, state.code()))
+                .and_then(|state| usual_mend(side, state.code(), &said))
                 .map(str::to_string),
+            message: format!("could not {what} on the {side}: {said}"),
         }
+    }
+
+    /// Returns true if a value, a row or a message was larger than the 1 GB that PostgreSQL allows each
+    /// (`MaxAllocSize` in memutils.h; stringinfo.c says it in two ways).
+    pub fn too_large(&self) -> bool {
+        let state = self.sqlstate.as_ref().map(SqlState::code);
+        state.is_some_and(|state| is_too_large(state, &self.message))
     }
 
     /// Returns what a server or the network said, in one line, with the SQLSTATE if there is one.
@@ -166,7 +173,12 @@ fn is_connection_failure(error: &postgres::Error) -> bool {
 }
 
 /// Returns what helps with a SQLSTATE wherever it comes from; callers that know more say more.
-fn usual_mend(side: Side, state: &str) -> Option<&'static str> {
+fn usual_mend(side: Side, state: &str, said: &str) -> Option<&'static str> {
+    if is_too_large(state, said) {
+        return Some(
+            "a row is larger than the 1 GB that PostgreSQL can send: make it smaller, or leave its table out (--exclude-table) and move that by other means",
+        );
+    }
     match (state, side) {
         ("42501", _) => Some("grant that to the role, or connect as one that may"),
         ("22P05", Side::Destination) => {
@@ -178,6 +190,15 @@ fn usual_mend(side: Side, state: &str) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+fn is_too_large(state: &str, said: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "invalid memory alloc request size",
+        "Cannot enlarge string buffer",
+        "string buffer exceeds maximum",
+    ];
+    matches!(state, "XX000" | "54000" | "53200") && WORDS.iter().any(|words| said.contains(words))
 }
 
 fn one_line(text: &str) -> String {

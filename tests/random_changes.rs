@@ -1,4 +1,4 @@
-//! Promises 1 to 3 under changes that nobody thought of: random statements over a dozen table shapes, in
+//! Promises 1 to 3 under changes that nobody thought of: random statements over some thirty table shapes, in
 //! transactions that commit or not, with cycles between them and across them, judged by the comparer.
 
 mod shapes;
@@ -126,8 +126,11 @@ impl World {
                     end(&mut self.writer, *commits);
                 }
                 Step::Straddling(changes) => {
-                    // Readers would wait for the end of a TRUNCATE.
-                    let harmless = |change: &&Change| !change.sql().contains("TRUNCATE");
+                    // Readers would wait for the end of these.
+                    let harmless = |change: &&Change| {
+                        let sql = change.sql();
+                        !sql.contains("TRUNCATE") && !sql.contains("ALTER SEQUENCE")
+                    };
                     let changes: Vec<Change> = changes.iter().filter(harmless).cloned().collect();
                     begin(&mut self.other, &changes)?;
                     self.sync(false);
@@ -187,7 +190,7 @@ fn random_changes_reach_the_destination() {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let config = Config {
-        cases: if crate::support::thorough() { 400 } else { 15 },
+        cases: if crate::support::thorough() { 400 } else { 10 },
         max_shrink_iters: 100,
         failure_persistence: None,
         ..Config::default()

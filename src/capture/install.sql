@@ -354,6 +354,53 @@ BEGIN
 END
 $$;
 
+-- Fails if the schema was changed by a transaction that a look at it, in snapshot seen, could not see: what
+-- came between the look and the stop-the-world lock, with a transaction that the lock waited for, say. Catalog
+-- rows that are younger than the look are few, so little is asked about each. all_relations: a table or
+-- sequence that is new is one to be carried over.
+CREATE OR REPLACE FUNCTION switchover.refuse_newer(seen pg_catalog.pg_snapshot, all_relations boolean) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    -- A row is younger if its transaction began after the look, or was running then. The age of what is about
+    -- to wrap around is negative.
+    youngest int := pg_catalog.age(pg_catalog.pg_snapshot_xmax(seen)::xid);
+    running xid[] := ARRAY(SELECT x::xid FROM pg_catalog.pg_snapshot_xip(seen) x);
+    changed record;
+BEGIN
+    FOR changed IN
+        SELECT c.oid, c.relkind, c.relispartition FROM pg_catalog.pg_class c
+         WHERE (pg_catalog.age(c.xmin) BETWEEN 0 AND youngest OR c.xmin = ANY (running))
+           AND c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't'
+           AND c.relnamespace <> 'switchover'::pg_catalog.regnamespace
+    LOOP
+        PERFORM switchover.refuse_drifted(m.table_id) FROM switchover.captured_member m
+          WHERE m.member_id = changed.oid;
+        IF FOUND THEN
+            IF EXISTS (SELECT FROM switchover.captured_member m
+                         JOIN switchover.members(ARRAY[m.table_id]) s ON s.member_id = m.member_id
+                        WHERE m.member_id = changed.oid AND s.file <> m.file AND s.attributes <> m.attributes)
+            THEN
+                RAISE EXCEPTION 'table % was rewritten a moment ago', changed.oid::regclass USING ERRCODE = '55000';
+            END IF;
+        ELSIF changed.relispartition THEN
+            PERFORM switchover.refuse_drifted(c.table_id) FROM switchover.captured c
+              WHERE c.table_id = pg_catalog.pg_partition_root(changed.oid);
+        ELSIF all_relations AND NOT EXISTS (SELECT FROM switchover.captured_sequence s
+                                             WHERE s.sequence_id = changed.oid) THEN
+            RAISE EXCEPTION '% is new', changed.oid::regclass USING ERRCODE = '55000';
+        END IF;
+    END LOOP;
+    PERFORM switchover.refuse_drifted(m.table_id) FROM switchover.captured_member m
+      WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = m.member_id);
+    IF EXISTS (SELECT FROM pg_catalog.pg_trigger t
+                 JOIN switchover.captured_member m ON m.member_id = t.tgrelid
+                WHERE (pg_catalog.age(t.xmin) BETWEEN 0 AND youngest OR t.xmin = ANY (running))
+                  AND t.tgname ~ '^pg_switchover_(capture(_[0-9]+)?|truncate)$' AND t.tgenabled <> 'A') THEN
+        RAISE EXCEPTION 'a capture trigger was disabled a moment ago' USING ERRCODE = '55000';
+    END IF;
+END
+$$;
+
 -- Fails (SQLSTATE 40001: try again) if a table was rewritten since the snapshot was taken: its file
 -- then, through the snapshot, is not its file now, and looks empty to the snapshot, so that all rows would
 -- be deleted on the destination. Or if one of its partitions has gone since: its rows would be missing.
@@ -366,7 +413,8 @@ BEGIN
                    SELECT relation
                    UNION ALL
                    SELECT i.inhrelid FROM member m JOIN pg_catalog.pg_inherits i ON i.inhparent = m.oid
-                    WHERE (SELECT c.relkind FROM pg_catalog.pg_class c WHERE c.oid = relation) = 'p')
+                    WHERE NOT COALESCE((pg_catalog.to_jsonb(i) ->> 'inhdetachpending')::boolean, false)
+                      AND (SELECT c.relkind FROM pg_catalog.pg_class c WHERE c.oid = relation) = 'p')
                SELECT FROM member m JOIN pg_catalog.pg_class c ON c.oid = m.oid
                 WHERE c.relkind = 'r'
                   AND (c.relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(c.oid)

@@ -42,8 +42,6 @@ pub struct Unlike {
     pub object: Object,
     /// `label: one on the source, other on the destination`, or a label alone; none if it is missing.
     pub facts: Vec<String>,
-    /// After the switch it would hand out wrong values without a word.
-    pub stops: bool,
 }
 
 impl Unlike {
@@ -156,7 +154,6 @@ pub fn unlike(here: &[Object], there: &[Object], source: &Catalog, all: bool) ->
             None => found.push(Unlike {
                 object: object.clone(),
                 facts: Vec::new(),
-                stops: false,
             }),
             Some(twin) => found.extend(compare_facts(object, twin)),
         }
@@ -228,23 +225,14 @@ fn compare_facts(here: &Object, there: &Object) -> Option<Unlike> {
         return Some(Unlike {
             object: here.clone(),
             facts: vec![format!("a {} there", there.kind)],
-            stops: false,
         });
     }
     let mut facts = Vec::new();
-    let mut stops = false;
     for (one, other) in here.facts.iter().zip(&there.facts) {
         let label = one.split(": ").next().unwrap_or_default();
         if one == other || label == "partitioned by" {
             continue;
         }
-        // Wrong values of the right shape; what does not fit otherwise is refused when it is set.
-        stops |= here.kind == "sequence"
-            && match label {
-                "increment" | "cycle" => true,
-                "minimum" | "maximum" => fact(here, "cycle") == Some("true"),
-                _ => false,
-            };
         let value = |text: &str| text[label.len()..].trim_start_matches(": ").to_string();
         let (one, other) = (value(one), value(other));
         facts.push(
@@ -257,7 +245,6 @@ fn compare_facts(here: &Object, there: &Object) -> Option<Unlike> {
     (!facts.is_empty()).then(|| Unlike {
         object: here.clone(),
         facts,
-        stops,
     })
 }
 

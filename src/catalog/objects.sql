@@ -29,11 +29,7 @@ WITH namespace AS (
                                       FROM pg_catalog.pg_attribute a WHERE a.attrelid = r.oid AND a.attnum > 0),
                     'options: ' || COALESCE((SELECT pg_catalog.string_agg(o, ', ' ORDER BY o)
                                                FROM pg_catalog.unnest(r.reloptions) AS o), 'none')]
-                WHEN r.relkind = 'S' THEN (SELECT ARRAY[
-                    'increment: ' || s.seqincrement, 'minimum: ' || s.seqmin, 'maximum: ' || s.seqmax,
-                    'cycle: ' || s.seqcycle, 'type: ' || pg_catalog.format_type(s.seqtypid, NULL),
-                    'start: ' || s.seqstart, 'cache: ' || s.seqcache]
-                      FROM pg_catalog.pg_sequence s WHERE s.seqrelid = r.oid)
+                WHEN r.relkind = 'S' THEN '{}'      -- compared by compare_sequences
                 ELSE ARRAY[
                     'row security: ' || r.relrowsecurity, 'forced row security: ' || r.relforcerowsecurity,
                     'replica identity: ' || r.relreplident::text,

@@ -126,7 +126,7 @@ fn others(session: &mut Session, tables: &[Oid], whole: bool) -> Result<Vec<Find
             Finding::stops(
                 side,
                 format!("the source has {number}, which cannot be moved"),
-                "turn them into bytea columns; vacuumlo removes those that nothing refers to",
+                "turn them into bytea columns (vacuumlo removes those that nothing refers to), or leave them behind by choosing what to move: --schema='*'",
             )
         } else {
             Finding::note(

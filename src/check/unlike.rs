@@ -29,10 +29,7 @@ pub(super) fn compare(
     // Extensions are compared by themselves.
     unlike.retain(|one| !one.waits(&waiting) && one.object.kind != "extension");
     let side = Side::Destination;
-    for (line, _) in objects::lines(unlike.iter().filter(|one| one.stops), ours) {
-        findings.push(Finding::stops(side, line, "ALTER SEQUENCE there"));
-    }
-    for (line, mend) in objects::lines(unlike.iter().filter(|one| !one.stops), ours) {
+    for (line, mend) in objects::lines(&unlike, ours) {
         findings.push(Finding::spoils(side, line, mend));
     }
     destination.find(findings, foreign_views);

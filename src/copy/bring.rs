@@ -13,7 +13,7 @@ use crate::catalog::objects::{self, Object};
 use crate::catalog::{Catalog, Oid, Relation, Sequence, compare};
 use crate::destination::Claim;
 use crate::error::{Error, Result};
-use crate::ident::{QualifiedName, literal};
+use crate::ident::{QualifiedName, ident, literal};
 use crate::session::Session;
 use crate::stop::Stop;
 
@@ -77,6 +77,46 @@ impl Sides<'_> {
         }
     }
 
+    /// A sequence that was renamed on the source only is missing on the destination under the new name, and
+    /// too many under the old one, which defaults there go on to use.
+    fn refuse_renamed_sequences(&self, source: &mut Session) -> Result<()> {
+        let table = |catalog: &Catalog, sequence: &Sequence| {
+            let owner = sequence.owner?;
+            let relation = catalog.relation_by_oid(owner)?;
+            Some(relation.name.clone())
+        };
+        for missing in self.sequences() {
+            let owner = table(self.source, missing);
+            let alike = self.destination.sequences.iter().filter(|other| {
+                table(self.destination, other) == owner && other.name.schema == missing.name.schema
+            });
+            let mut old = None;
+            for other in alike {
+                let gone = "SELECT pg_catalog.to_regclass($1) IS NULL";
+                let name = other.name.to_string();
+                if source
+                    .query_one("look for a sequence", gone, &[&name])?
+                    .get(0)
+                {
+                    old = Some(other);
+                }
+            }
+            if let Some(old) = old {
+                let new = &missing.name;
+                return Err(Error::failed(format!(
+                    "sequence {new} is missing on the destination, which has {}: it may have been renamed",
+                    old.name
+                ))
+                .mend(format!(
+                    "ALTER SEQUENCE {} RENAME TO {} there; or drop it there, or create the new one",
+                    old.name,
+                    ident(&new.name)
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Refuses tables that are there and differ: what is made beside them would not fit.
     fn refuse_differences(&self) -> Result<()> {
         let present = Catalog {
@@ -97,7 +137,7 @@ impl Sides<'_> {
 }
 
 /// Creates the partitions and sequences that have come on the source since, where the schema on the
-/// destination was made by `copy --create-schema`. Returns true if there were any.
+/// destination was made by `copy --create-schema`.
 ///
 /// # Errors
 /// The user made the schema and a sequence is missing: the statement that makes it. A partition may be
@@ -107,23 +147,23 @@ pub fn follow(
     destination: &mut Session,
     sides: &Sides<'_>,
     stop: &Stop,
-) -> Result<bool> {
+) -> Result<()> {
     let mut wanted = sides.followed_sequences();
     if !sides.claim.schema_created {
-        return by_hand(source, &wanted).map(|()| false);
+        return by_hand(source, &wanted);
     }
     wanted.extend(sides.all_partitions());
     if wanted.is_empty() {
-        return Ok(false);
+        return Ok(());
     }
+    sides.refuse_renamed_sequences(source)?;
     sides.refuse_differences()?;
     let options = SchemaOptions::noted(destination)?;
     let mut wish = wish(source, destination, sides.source)?;
     wish.roots = roots(&wish, |object| {
         object.relation == Some(object.oid) && wanted.contains(&object.oid)
     });
-    bring(source, destination, sides, &options, &wish, stop)?;
-    Ok(true)
+    bring(source, destination, sides, &options, &wish, stop)
 }
 
 /// Refuses to copy into a schema of the user's that lacks partitions, so that rows would have no place, or
@@ -192,6 +232,7 @@ pub fn complete_schema(
     if wish.roots.is_empty() {
         return Ok(());
     }
+    sides.refuse_renamed_sequences(source)?;
     sides.refuse_differences()?;
     bring(source, destination, sides, options, &wish, stop)
 }

@@ -190,7 +190,7 @@ fn prepare_schema<'a>(
     let Some(options) = &parameters.create_schema else {
         schema::refuse_half_a_schema(claim)?;
         match claim.schema_created {
-            true => bring::follow(source, destination, &sides, stop).map(|_| ())?,
+            true => bring::follow(source, destination, &sides, stop)?,
             false => bring::refuse_missing(source, destination, &sides)?,
         }
         return Ok(None);

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use postgres::error::SqlState;
+
 use crate::catalog::Oid;
 use crate::error::{Error, Result};
 use crate::ident::QualifiedName;
@@ -191,7 +193,11 @@ impl Reader {
     /// Reads the sequences as they are now, which is later than the snapshot: never behind its rows.
     fn read_sequences(&mut self) -> Result<Values> {
         let sql = "SELECT id, last_value, is_called FROM switchover.read_sequences()";
-        let rows = self.flusher.simple("read the sequences", sql)?;
+        let read = self.flusher.simple("read the sequences", sql);
+        let rows = read.map_err(|error| match error.is(&SqlState::LOCK_NOT_AVAILABLE) {
+            true => error.mend("a transaction that restarts one (ALTER SEQUENCE, TRUNCATE … RESTART IDENTITY) is open; run it again when it has ended"),
+            false => error,
+        })?;
         let mut values = Values::new();
         for row in &rows {
             self.note_sequence(

@@ -120,6 +120,18 @@ pub fn claim(session: &mut Session, source_identity: &str) -> Result<Claim> {
     })
 }
 
+/// Looks again whether `copy --create-schema` has made the schema since the claim.
+///
+/// # Errors
+/// As the server says.
+pub fn look_at_schema(session: &mut Session, claim: &mut Claim) -> Result<()> {
+    let sql = "SELECT schema_created_at IS NOT NULL, schema_finished_at IS NOT NULL
+                 FROM switchover.state";
+    let row = session.query_one("look how the schema was made", sql, &[])?;
+    (claim.schema_created, claim.schema_finished) = (row.get(0), row.get(1));
+    Ok(())
+}
+
 /// Ends what is left here of earlier runs: one whose machine has gone down, or was cut off, can leave
 /// sessions with locks that its successor would wait for until the network gives up. We hold the
 /// source's advisory lock, so none of them can do anything useful any more.

@@ -196,27 +196,33 @@ fn missing(
 ) -> Result<Vec<Missing>> {
     let sql = include_str!("partitions.sql");
     let rows = source.query("list the partitions", sql, &[&root])?;
-    let sql = "SELECT c.relkind::text FROM pg_catalog.pg_class c
+    let sql = "SELECT c.relkind::text, c.relispartition FROM pg_catalog.pg_class c
                 WHERE c.oid = pg_catalog.to_regclass($1)";
     let mut missing = Vec::new();
     for row in &rows {
         let name = |at| QualifiedName::new(row.get::<_, String>(at), row.get::<_, String>(at + 1));
         let (partition, root) = (name(0), name(2));
-        let mut kind = |name: &QualifiedName| -> Result<Option<String>> {
+        let mut look = |name: &QualifiedName| -> Result<Option<(String, bool)>> {
             let rows = destination.query("look for a partition", sql, &[&name.to_string()])?;
-            Ok(rows.first().map(|row| row.get(0)))
+            Ok(rows.first().map(|row| (row.get(0), row.get(1))))
         };
-        if kind(&root)?.as_deref() == Some("p") && kind(&partition)?.is_none() {
-            missing.push(Missing {
-                statement: format!(
-                    "CREATE TABLE {partition} PARTITION OF {} {}",
-                    name(4),
-                    row.get::<_, String>(6)
-                ),
-                name: partition,
-                root,
-            });
+        // It may be partitioned otherwise there on purpose, or not at all.
+        if look(&root)?.is_none_or(|(kind, _)| kind != "p") {
+            continue;
         }
+        let (parent, bound, key) = (name(4), row.get::<_, String>(6), row.get::<_, String>(7));
+        let statement = match look(&partition)? {
+            Some((_, true)) => continue,
+            Some((_, false)) => {
+                format!("ALTER TABLE {parent} ATTACH PARTITION {partition} {bound}")
+            }
+            None => format!("CREATE TABLE {partition} PARTITION OF {parent} {bound}{key}"),
+        };
+        missing.push(Missing {
+            name: partition,
+            root,
+            statement,
+        });
     }
     Ok(missing)
 }

@@ -1,5 +1,5 @@
 -- $1 oid: a captured root, or NULL for all. Its partitions, parents first: name, the root's, the parent's,
--- and what stands behind PARTITION OF.
+-- its bound, and how it is partitioned itself.
 WITH RECURSIVE tree (root, oid, parent, level) AS (
     SELECT c.table_id, i.inhrelid, i.inhparent, 1
       FROM switchover.captured c
@@ -10,8 +10,8 @@ WITH RECURSIVE tree (root, oid, parent, level) AS (
     SELECT t.root, i.inhrelid, i.inhparent, t.level + 1
       FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid)
 SELECT n.nspname::text, c.relname::text, rn.nspname::text, r.relname::text, pn.nspname::text, p.relname::text,
-       pg_catalog.pg_get_expr(c.relpartbound, c.oid)
-         || CASE c.relkind WHEN 'p' THEN ' PARTITION BY ' || pg_catalog.pg_get_partkeydef(c.oid) ELSE '' END
+       pg_catalog.pg_get_expr(c.relpartbound, c.oid),
+       CASE c.relkind WHEN 'p' THEN ' PARTITION BY ' || pg_catalog.pg_get_partkeydef(c.oid) ELSE '' END
   FROM tree t
   JOIN pg_catalog.pg_class c ON c.oid = t.oid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -41,6 +41,9 @@ pub fn copy(
         Phase::Capturing | Phase::Copied => {}
         Phase::Idle | Phase::Switched => open::refuse_unready(&state)?,
     }
+    if claim.schema_finished {
+        both.bring(&state.selection, claim, stop)?;
+    }
     let Followed {
         catalog, capture, ..
     } = both.follow(options, &state.selection, stop)?;

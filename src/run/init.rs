@@ -1,6 +1,6 @@
 //! `init`: capture on the source, bookkeeping on the destination.
 
-use super::open::{Both, patience};
+use super::open::{Both, patience, refuse_large_objects};
 use crate::capture::{self, Capture, Parties, Phase};
 use crate::catalog::{self, Catalog, Relation, Selection};
 use crate::cli::Options;
@@ -26,6 +26,7 @@ pub fn init(options: &Options, both: &mut Both, stop: &Stop) -> Result<()> {
             .mend("check --source and the -n, -N, -t and -T patterns"));
     }
     refuse_foreign(&catalog)?;
+    refuse_large_objects(&mut both.source, &selection)?;
     refuse_powerless(both, &catalog)?;
     // Where the tables are on the destination already, a difference is better known now.
     let theirs = Catalog::read(&mut both.destination, &Selection::default())?;

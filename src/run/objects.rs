@@ -4,37 +4,19 @@ use super::counted;
 use super::open::Prepared;
 use crate::catalog::objects::{self, Unlike};
 use crate::copy;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::stop::Stop;
 
-/// Warns of objects that are missing or different on the destination, a line for each kind.
+/// Warns of objects that are missing or different on the destination, a line for each kind. What would
+/// lose or change values by itself has been refused before; applications may do without these.
 ///
 /// # Errors
 /// As either server says.
 pub fn warn(prepared: &mut Prepared) -> Result<()> {
-    let unlike = compare(prepared)?;
-    tell(prepared, unlike.iter());
-    Ok(())
-}
-
-/// As [`warn`], and refuses what would lead to wrong values after the switch.
-///
-/// # Errors
-/// Sequences that go on otherwise on the destination; as either server says.
-pub fn refuse(prepared: &mut Prepared) -> Result<()> {
-    let unlike = compare(prepared)?;
-    tell(prepared, unlike.iter().filter(|one| !one.stops));
-    let lines = objects::lines(unlike.iter().filter(|one| one.stops), false);
-    match lines.into_iter().next() {
-        None => Ok(()),
-        Some((line, _)) => Err(Error::failed(line).mend("ALTER SEQUENCE there")),
-    }
-}
-
-fn tell<'a>(prepared: &Prepared, unlike: impl Iterator<Item = &'a Unlike>) {
-    for (line, mend) in objects::lines(unlike, prepared.schema_created) {
+    for (line, mend) in objects::lines(&compare(prepared)?, prepared.claim.schema_created) {
         log::warn!("{line}; {mend}");
     }
+    Ok(())
 }
 
 fn compare(prepared: &mut Prepared) -> Result<Vec<Unlike>> {

@@ -95,6 +95,16 @@ impl Both {
         Ok(state)
     }
 
+    /// Creates what is new on the source, where `copy --create-schema` made the schema: following then finds
+    /// it on both sides.
+    ///
+    /// # Errors
+    /// As [`copy::follow`].
+    pub fn bring(&mut self, selection: &Selection, claim: &Claim, stop: &Stop) -> Result<()> {
+        let sessions = (&mut self.source, &mut self.destination);
+        bring(sessions, selection, claim, stop)
+    }
+
     /// Follows what has changed on the source since `init`.
     ///
     /// # Errors
@@ -112,17 +122,24 @@ impl Both {
         };
         follow::follow(&mut self.source, &mut self.destination, setup)
     }
+}
 
-    /// Makes on the destination what has come on the source: what is carried over is followed only when
-    /// it has a place there.
-    fn bring(&mut self, selection: &Selection, claim: &Claim, stop: &Stop) -> Result<()> {
-        let sides = Sides {
-            source: &Catalog::read(&mut self.source, selection)?,
-            destination: &Catalog::read(&mut self.destination, &Selection::default())?,
-            claim,
-        };
-        copy::follow(&mut self.source, &mut self.destination, &sides, stop).map(|_| ())
+/// Makes on the destination what has come on the source, where the schema there is ours.
+fn bring(
+    (source, destination): (&mut Session, &mut Session),
+    selection: &Selection,
+    claim: &Claim,
+    stop: &Stop,
+) -> Result<()> {
+    if !claim.schema_created {
+        return Ok(());
     }
+    let sides = Sides {
+        source: &Catalog::read(source, selection)?,
+        destination: &Catalog::read(destination, &Selection::default())?,
+        claim,
+    };
+    copy::follow(source, destination, &sides, stop)
 }
 
 fn refuse_standby(session: &Session) -> Result<()> {
@@ -149,8 +166,8 @@ pub struct Prepared {
     pub cycles: Cycles,
     /// A third session, on the source, for looking while the others wait.
     pub observer: Session,
-    /// `copy --create-schema` made the destination's schema.
-    pub schema_created: bool,
+    /// What the destination's bookkeeping says.
+    pub claim: Claim,
     /// The state row as it was.
     pub state: State,
     /// The captured tables of the source.
@@ -199,18 +216,30 @@ pub fn prepare_claimed(
     options: &Options,
     mut both: Both,
     state: State,
-    claim: Claim,
+    mut claim: Claim,
     stop: &Stop,
 ) -> Result<Prepared> {
     mend_fence(&mut both.source)?;
+    destination::look_at_schema(&mut both.destination, &mut claim)?;
     both.bring(&state.selection, &claim, stop)?;
     let Followed {
         catalog: source_catalog,
         capture,
         ..
     } = both.follow(options, &state.selection, stop)?;
-    capture.refuse_drift(&source_catalog)?;
     let destination_catalog = Catalog::read(&mut both.destination, &Selection::default())?;
+    if let Err(drift) = capture.refuse_drift(&source_catalog) {
+        if capture.lacks_only_sequences(&source_catalog) {
+            // Says with which statements they are made.
+            let sides = Sides {
+                source: &source_catalog,
+                destination: &destination_catalog,
+                claim: &claim,
+            };
+            copy::follow(&mut both.source, &mut both.destination, &sides, stop)?;
+        }
+        return Err(drift);
+    }
     refuse_differences(&source_catalog, &destination_catalog, true)?;
     let observer = both.source.another("observer")?;
     let sequences: BTreeMap<_, _> = capture.sequences;
@@ -221,12 +250,11 @@ pub fn prepare_claimed(
         max_pending: options.max_pending,
         lock_timeout: options.lock_timeout,
     };
-    let schema_created = claim.schema_created;
-    let cycles = Cycles::open(both.source, both.destination, claim, setup)?;
+    let cycles = Cycles::open(both.source, both.destination, claim.clone(), setup)?;
     Ok(Prepared {
         cycles,
         observer,
-        schema_created,
+        claim,
         state,
         source_catalog,
         destination_catalog,
@@ -262,6 +290,13 @@ impl Prepared {
     /// # Errors
     /// As [`follow::look_again`].
     pub fn look_again(&mut self, options: &Options, stop: &Stop) -> Result<(bool, Result<()>)> {
+        let (source, destination) = self.cycles.sessions();
+        bring(
+            (source, destination),
+            &self.state.selection,
+            &self.claim,
+            stop,
+        )?;
         let setup = follow::Setup {
             selection: &self.state.selection,
             patience: patience(options),
@@ -280,4 +315,27 @@ impl Prepared {
         let (source, destination) = self.cycles.sessions();
         follow::name_missing(error, source, destination)
     }
+}
+
+/// Refuses a whole database with large objects: they have no triggers, and would stay behind unsaid.
+/// Whoever chooses what to move has chosen to leave them.
+///
+/// # Errors
+/// There are some; says how to go on.
+pub fn refuse_large_objects(source: &mut Session, selection: &Selection) -> Result<()> {
+    let sql = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_largeobject_metadata";
+    let number: i64 = source.query_one("look for large objects", sql, &[])?.get(0);
+    if number == 0 || !selection.takes_all() {
+        return Ok(());
+    }
+    let objects = super::counted(
+        usize::try_from(number).unwrap_or(usize::MAX),
+        "large object",
+    );
+    Err(Error::failed(format!(
+        "the source has {objects}, which cannot be moved"
+    ))
+    .mend(
+        "turn them into bytea columns (vacuumlo removes those that nothing refers to), or leave them behind by choosing what to move: init --schema='*'",
+    ))
 }

@@ -76,7 +76,7 @@ fn compare_all(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Resul
             break;
         }
         log::info!(
-            "{} truncated or rewritten on the source meanwhile, comparing again",
+            "{} truncated, rewritten or renamed on the source meanwhile, comparing again",
             counted(verdict.rewritten.len(), "table")
         );
         let (later, further) = round(Some(&verdict.rewritten))?;
@@ -86,9 +86,9 @@ fn compare_all(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Resul
     match verdict.rewritten.first() {
         None => Ok((cycle, verdict)),
         Some(table) => Err(Error::failed(format!(
-            "table {table} was truncated or rewritten on the source {ROUNDS} times while it was compared"
+            "table {table} was truncated, rewritten or renamed on the source each of the {ROUNDS} times that it was compared"
         ))
-        .mend("run verify again when that happens less often")),
+        .mend("run verify again")),
     }
 }
 

@@ -16,8 +16,9 @@ use crate::catalog::{Selection, UserTypes};
 use crate::cycle::{Cycles, Report};
 use crate::error::{Class, Error, Result, Side};
 use crate::follow;
+use crate::ident::literal;
 use crate::lock::{self, Patience};
-use crate::session::Session;
+use crate::session::{Session, text};
 use crate::stop::Stop;
 
 /// How `switch` goes about it.
@@ -60,17 +61,12 @@ pub fn switch(
             stop.sleep(setup.interval);
             continue;
         }
-        // A trigger that somebody has disabled since the last look would lose changes without a trace.
         let look = follow::Setup {
             selection,
             patience: setup.patience,
             stop,
         };
-        let look = follow::look_again(cycles, look, &known)?;
-        look.drift?;
-        if let Some((source, _)) = look.catalogs {
-            known = source.types;
-        }
+        let seen = look_until_calm(cycles, look, &mut known)?;
         let report = match close_in(cycles, stop) {
             Err(error) if follow::is_drift(&error) => {
                 last = error.to_string();
@@ -90,7 +86,8 @@ pub fn switch(
             continue;
         }
         stop.check()?;
-        let attempted = match window::attempt(cycles, observer, timeout, setup.terminate_blockers) {
+        let terminate = setup.terminate_blockers;
+        let attempted = match window::attempt(cycles, observer, timeout, terminate, &seen) {
             Err(error) if follow::is_drift(&error) => {
                 Attempt::NotYet(error.to_string(), Vec::new())
             }
@@ -146,4 +143,33 @@ fn close_in(cycles: &mut Cycles, stop: &Stop) -> Result<Report> {
         }
     }
     Ok(report)
+}
+
+/// Looks once more at the schema: a trigger that somebody has disabled since the last look would lose
+/// changes without a trace. Returns the call that makes the window fail if anything has changed since.
+///
+/// # Errors
+/// Something has drifted, and cannot be followed.
+fn look_until_calm(
+    cycles: &mut Cycles,
+    setup: follow::Setup<'_>,
+    known: &mut UserTypes,
+) -> Result<String> {
+    loop {
+        setup.stop.check()?;
+        let sql = "SELECT pg_catalog.pg_current_snapshot()";
+        let rows = cycles.reader.session().simple("take a snapshot", sql)?;
+        let seen = rows.first().map(|row| text(row, 0)).unwrap_or_default();
+        let look = follow::look_again(cycles, setup, known)?;
+        look.drift?;
+        let Some((source, _)) = look.catalogs else {
+            return Ok(format!(
+                "SELECT switchover.refuse_newer({}, {});",
+                literal(seen),
+                setup.selection.takes_all()
+            ));
+        };
+        // What we have done ourselves is younger than the snapshot: once more.
+        *known = source.types;
+    }
 }

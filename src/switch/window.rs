@@ -55,7 +55,8 @@ pub enum Attempt {
     Unknown(Error),
 }
 
-/// Tries once. Writers are held up no longer than `timeout`: the server itself gives the lock back when
+/// Tries once; `refuse_newer` fails, under the lock, if the schema is not what the last look has found.
+/// Writers are held up no longer than `timeout`: the server itself gives the lock back when
 /// that is over, whatever has become of this process or of the network.
 ///
 /// # Errors
@@ -65,10 +66,11 @@ pub fn attempt(
     observer: &mut Session,
     timeout: Duration,
     terminate: bool,
+    refuse_newer: &str,
 ) -> Result<Attempt> {
     let opening = opening(&active_log(cycles)?, timeout);
     let closing = format!(
-        "{} {}",
+        "{refuse_newer} {} {}",
         remaining("statement_timeout", timeout),
         remaining("idle_in_transaction_session_timeout", timeout)
     );

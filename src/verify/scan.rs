@@ -181,7 +181,13 @@ impl Scan<'_> {
         let rows = session.simple(
             &format!("compare table {}", pair.source.name),
             &sql::scan(self.hash, pair, &piece.pages, piece.buckets),
-        )?;
+        );
+        let rows = rows.map_err(|error| match error.too_large() {
+            true => error.mend(
+                "a row is too large to be compared (1 GB, of some types as text): look at it by hand, and switch --unverified",
+            ),
+            false => error,
+        })?;
         self.crew.give_back(side, session);
         let buckets = rows
             .iter()

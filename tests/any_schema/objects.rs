@@ -2,5 +2,6 @@
 //! differs there, and materialized views.
 
 mod bring;
+mod follow;
 mod unlike;
 mod views;

@@ -119,7 +119,9 @@ fn a_truncate_that_is_not_committed_is_waited_for_a_bounded_time() {
         .unwrap();
     pair.on_source("UPDATE u SET v = 'w' WHERE id = 1");
     let hasty = ["sync", "--lock-timeout", "20"];
-    pair.run(&hasty).expect(1).expect_stderr("lock timeout");
+    pair.run(&hasty)
+        .expect(1)
+        .expect_stderr("TRUNCATE … RESTART IDENTITY) is open");
     let waiting = pair.spawn(&["sync", "-q"]);
     std::thread::sleep(Duration::from_millis(100));
     writer.batch_execute("COMMIT").unwrap();

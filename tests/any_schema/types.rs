@@ -3,6 +3,7 @@
 
 mod differing;
 mod large;
+mod large_objects;
 
 use super::judge;
 use crate::support::pair::Pair;

@@ -24,7 +24,7 @@ macro_rules! keyed {
     };
 }
 
-/// All shapes, children before their parents.
+/// All shapes, children before their parents. The first three statements of each make rows.
 pub const SHAPES: &[Shape] = &[
     ("k_int", "CREATE TABLE k_int (v text, k int PRIMARY KEY);", keyed!("x")),
     ("k_text", "CREATE TABLE k_text (k text PRIMARY KEY, v text);", keyed!("repeat(chr(39 + x), x)")),
@@ -88,5 +88,68 @@ pub const SHAPES: &[Shape] = &[
     ("computed", "CREATE TABLE computed (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, k int, twice int GENERATED ALWAYS AS (2 * k) STORED, v text);", &[
         "INSERT INTO {t} (k, v) SELECT x, '{v}' FROM generate_series(0, {a}) x", "UPDATE {t} SET k = {b} WHERE id % 9 = {a}", "DELETE FROM {t} WHERE k = {a}",
         "UPDATE {t} SET id = DEFAULT WHERE id % 9 = {b}", "TRUNCATE {t} RESTART IDENTITY", "TRUNCATE {t}",
+    ]),
+    // Unique values under conditions, of expressions, with one NULL; some that go round in rings.
+    ("account", "CREATE TABLE account (k int PRIMARY KEY, email text, owner int, main bool NOT NULL DEFAULT false, n int, u int UNIQUE, UNIQUE NULLS NOT DISTINCT (n), UNIQUE (owner, u) DEFERRABLE);
+                 CREATE UNIQUE INDEX ON account (lower(email)); CREATE UNIQUE INDEX ON account (owner) WHERE main; CREATE UNIQUE INDEX ON account ((abs(n) % 100), u) WHERE n < 0;", &[
+        "INSERT INTO {t} SELECT x, 'e' || x, x / 3, x % 3 = 0, 10 + x, x FROM generate_series({a}, {a} + {b}) x ON CONFLICT DO NOTHING",
+        "INSERT INTO {t} VALUES ({a}, 'E{b}', {b}, true, NULL, {v})", "INSERT INTO {t} (k, email, u) VALUES (100 + {a}, NULL, NULL) ON CONFLICT DO NOTHING",
+        "UPDATE {t} SET u = -1000 - u; UPDATE {t} SET u = -1000 - q.n FROM (SELECT k, coalesce(lead(u) OVER w, first_value(u) OVER w) AS n FROM {t} WINDOW w AS (ORDER BY k)) q WHERE q.k = {t}.k",
+        "UPDATE {t} SET email = '-' || email WHERE k <= {a}; UPDATE {t} SET email = 'e' || ({a} - k) WHERE k <= {a}",
+        "UPDATE {t} SET main = false WHERE owner = {a}; UPDATE {t} SET main = true WHERE k = (SELECT max(k) FROM {t} WHERE owner = {a})",
+        "UPDATE {t} SET n = NULL WHERE k = {a}", "UPDATE {t} SET n = 1000 + k WHERE n IS NULL; UPDATE {t} SET n = NULL WHERE k = {b}", "UPDATE {t} SET owner = {b}, n = -n WHERE k = {a}",
+        "DELETE FROM {t} WHERE k = {a}; UPDATE {t} SET k = {a}, u = {a} WHERE k = {b}", "UPDATE {t} SET k = k + 1 WHERE k = (SELECT max(k) FROM {t})", "DELETE FROM {t} WHERE owner = {b}", "TRUNCATE {t}",
+    ]),
+    ("shift", "CREATE TABLE shift (k int PRIMARY KEY DEFERRABLE, during int4range, place int, EXCLUDE USING gist (during WITH &&) WHERE (place = 1) DEFERRABLE INITIALLY DEFERRED, EXCLUDE USING hash (k WITH =));", &[
+        "INSERT INTO {t} SELECT x, int4range(10 * x, 10 * x + 10), 1 FROM generate_series({a}, {a} + {b}) x ON CONFLICT DO NOTHING", "INSERT INTO {t} VALUES (50 + {a}, int4range(10 * {b}, 10 * {b} + {v}), {b} % 3)",
+        "INSERT INTO {t} VALUES (70 + {a}, 'empty', 1)", "UPDATE {t} SET during = int4range(lower(during) + {b}, upper(during) + {b})", "UPDATE {t} SET place = 1 + {v} % 2 WHERE k = {a}",
+        "UPDATE {t} SET during = (SELECT q.during FROM {t} q WHERE q.k = {a} + {b} - {t}.k) WHERE k IN ({a}, {b})", "UPDATE {t} SET during = NULL WHERE k = {b}", "DELETE FROM {t} WHERE k > {b}", "TRUNCATE {t}",
+    ]),
+    // Two tables that refer to each other, and by default to row 0.
+    ("egg", "CREATE TABLE hen (k int PRIMARY KEY, egg int, v text); CREATE TABLE egg (k int PRIMARY KEY, hen int DEFAULT 0 REFERENCES hen ON DELETE SET DEFAULT ON UPDATE CASCADE DEFERRABLE INITIALLY DEFERRED);
+             ALTER TABLE hen ADD FOREIGN KEY (egg) REFERENCES egg ON DELETE CASCADE ON UPDATE SET NULL DEFERRABLE;", &[
+        "INSERT INTO {t} SELECT x, {b} FROM generate_series({a}, {a} + {b}) x ON CONFLICT DO NOTHING", "INSERT INTO {t} VALUES ({a})", "INSERT INTO {t} VALUES (10 + {a}, {a})",
+        "UPDATE {t} SET k = {b} WHERE k = {a}", "UPDATE {t} SET hen = {b} WHERE k = {a}", "DELETE FROM {t} WHERE k = {a}", "DELETE FROM {t} WHERE hen = {b}", "TRUNCATE {t} CASCADE",
+    ]),
+    ("hen", "", &[
+        "INSERT INTO {t} SELECT x FROM generate_series(0, {b}) x ON CONFLICT DO NOTHING", "INSERT INTO {t} VALUES ({a}, NULL, '{v}')", "UPDATE {t} SET egg = {a} WHERE k > {b}",
+        "UPDATE {t} SET k = {b} WHERE k = {a}", "UPDATE {t} SET v = '{v}' WHERE k = {a}", "DELETE FROM {t} WHERE k = {a}", "DELETE FROM {t} WHERE egg IS NULL AND k > 0",
+        "INSERT INTO egg VALUES (200 + {b}, 200 + {a}); INSERT INTO {t} VALUES (200 + {a}, 200 + {b})", "TRUNCATE {t}, egg",
+    ]),
+    // To and between partitioned tables, by several columns, all or none of them NULL.
+    ("visit", "CREATE TABLE town (k int, r int, v text, PRIMARY KEY (k, r)) PARTITION BY LIST (r); CREATE TABLE town_0 PARTITION OF town FOR VALUES IN (0, 1, 2, 3); CREATE TABLE town_x PARTITION OF town DEFAULT PARTITION BY HASH (k);
+               CREATE TABLE town_x0 PARTITION OF town_x FOR VALUES WITH (MODULUS 2, REMAINDER 0); CREATE TABLE town_x1 PARTITION OF town_x FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+               CREATE TABLE visit (id int, k int, r int, z int DEFAULT 0, PRIMARY KEY (id), FOREIGN KEY (k, r) REFERENCES town MATCH FULL ON DELETE CASCADE ON UPDATE CASCADE,
+                                   FOREIGN KEY (k, z) REFERENCES town ON DELETE SET DEFAULT (z) ON UPDATE CASCADE) PARTITION BY RANGE (id);
+               CREATE TABLE visit_0 PARTITION OF visit FOR VALUES FROM (MINVALUE) TO (5); CREATE TABLE visit_1 PARTITION OF visit DEFAULT;", &[
+        "INSERT INTO {t} SELECT 10 * k + r, k, r, r FROM town ON CONFLICT DO NOTHING", "INSERT INTO {t} VALUES ({a}, {a}, {b}, NULL)", "INSERT INTO {t} VALUES (100 + {a}, NULL, NULL, {b})",
+        "UPDATE {t} SET k = {a}, r = {b} WHERE id % 9 = {a}", "UPDATE {t} SET k = NULL, r = NULL WHERE id = {a}", "UPDATE {t} SET id = {b} WHERE id = {a}", "DELETE FROM visit_1 WHERE r = {b}", "TRUNCATE visit_0", "TRUNCATE {t}",
+    ]),
+    ("town", "", &[
+        "INSERT INTO {t} SELECT x, {b}, '{v}' FROM generate_series(0, {a}) x ON CONFLICT DO NOTHING", "INSERT INTO {t} SELECT x, 0 FROM generate_series(0, 9) x ON CONFLICT DO NOTHING", "INSERT INTO {t} SELECT {a}, x FROM generate_series(0, {b}) x ON CONFLICT DO NOTHING",
+        "UPDATE {t} SET r = {b} WHERE k = {a} AND r > 0", "UPDATE {t} SET k = k + {b} WHERE r = {a}", "DELETE FROM {t} WHERE k = {a}", "DELETE FROM town_x WHERE k < {a}", "UPDATE town_0 SET v = '{v}' WHERE k = {a}", "TRUNCATE {t} CASCADE",
+    ]),
+    ("ancestor", "CREATE TABLE ancestor (k int PRIMARY KEY, gone int, v text); CREATE TABLE heir (own int, PRIMARY KEY (k)) INHERITS (ancestor); CREATE TABLE last_heir (PRIMARY KEY (k), UNIQUE (own)) INHERITS (heir); ALTER TABLE ancestor DROP gone;", &[
+        "INSERT INTO {t} SELECT x, '{v}' FROM generate_series({a}, {a} + {b}) x ON CONFLICT DO NOTHING", "INSERT INTO heir SELECT x, '{v}', {b} FROM generate_series({a}, {a} + {b}) x ON CONFLICT DO NOTHING",
+        "INSERT INTO last_heir VALUES ({a}, '{v}', {b})", "UPDATE {t} SET v = '{v}' WHERE k = {a}", "UPDATE heir SET k = {b} WHERE k = {a}", "UPDATE ONLY {t} SET k = {b} WHERE k = {a}", "DELETE FROM heir WHERE k = {a}",
+        "WITH m AS (DELETE FROM ONLY {t} WHERE k = {a} RETURNING *) INSERT INTO last_heir SELECT k, v, k FROM m", "UPDATE last_heir SET own = NULL", "TRUNCATE ONLY {t}", "TRUNCATE heir", "TRUNCATE {t}",
+    ]),
+    // Rules, policies and triggers that write more than they were told to, and a sequence that three tables share.
+    ("ruled", "CREATE SEQUENCE shared_sequence; CREATE TABLE noted (id int PRIMARY KEY DEFAULT nextval('shared_sequence'), what text); CREATE TABLE ruled (k int PRIMARY KEY, v text, gone bool NOT NULL DEFAULT false);
+               CREATE RULE soft AS ON DELETE TO ruled WHERE NOT old.gone DO INSTEAD UPDATE ruled SET gone = true WHERE k = old.k;
+               CREATE RULE also AS ON INSERT TO ruled DO ALSO INSERT INTO noted (what) VALUES ('rule'); ALTER TABLE ruled ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;", &[
+        "INSERT INTO {t} SELECT x, '{v}' FROM generate_series(10 * {a}, 10 * {a} + {b}) x WHERE NOT EXISTS (SELECT FROM {t} WHERE k = x)", "INSERT INTO {t} VALUES ({a}, '{v}')", "UPDATE {t} SET v = '{v}' WHERE k % 9 = {a}",
+        "DELETE FROM {t} WHERE k = {a}", "DELETE FROM {t} WHERE k > 20", "UPDATE {t} SET k = {b}, gone = false WHERE k = {a}", "TRUNCATE {t}",
+    ]),
+    ("noted", "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.noted (what) VALUES (TG_OP); RETURN NULL; END $$;
+               CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.n := nextval('public.down_sequence'); RETURN NEW; END $$; CREATE SEQUENCE down_sequence INCREMENT -3 CACHE 5;
+               CREATE TABLE stamped (k int PRIMARY KEY DEFAULT nextval('shared_sequence'), n int UNIQUE, v text); CREATE TRIGGER n AFTER INSERT OR UPDATE OR DELETE ON stamped FOR EACH ROW EXECUTE FUNCTION note();
+               CREATE TRIGGER s BEFORE INSERT OR UPDATE ON stamped FOR EACH ROW EXECUTE FUNCTION stamp();", &[
+        "INSERT INTO {t} (what) VALUES ('{v}')", "SELECT nextval('down_sequence')", "INSERT INTO {t} SELECT nextval('shared_sequence') FROM generate_series(0, {a})", "DELETE FROM {t} WHERE id % 9 = {a}", "UPDATE {t} SET what = '{v}' WHERE id % 9 = {a}",
+        "SELECT setval('down_sequence', min(n) - 1, false) FROM stamped HAVING min(n) < 0",
+    ]),
+    ("stamped", "CREATE SEQUENCE round MAXVALUE 5 CYCLE;", &[
+        "INSERT INTO {t} (v) SELECT '{v}' FROM generate_series(0, {a})", "UPDATE {t} SET v = '{v}' WHERE k % 9 = {a}", "SELECT nextval('round')", "DELETE FROM {t} WHERE k % 9 = {b}",
+        "UPDATE {t} SET k = nextval('shared_sequence') WHERE k % 9 = {a}", "ALTER SEQUENCE round RESTART", "TRUNCATE {t}",
     ]),
 ];

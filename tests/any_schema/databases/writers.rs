@@ -91,6 +91,7 @@ impl Writers {
     }
 
     /// How many transactions went through on the destination.
+    #[allow(dead_code)]
     pub fn done_after(&self) -> usize {
         self.shared.after.load(Ordering::SeqCst)
     }

@@ -35,8 +35,8 @@ fn writes_go_on_when_a_key_column_is_renamed_retyped_or_dropped() {
     moved(&pair, SCHEMA, ROWS);
     let writer = Writer::start(&pair, &["40P01"], statements);
     writer.wait_for_more(10);
-    let renamed = "ALTER TABLE k RENAME id TO \"new id\"; ALTER TABLE p RENAME id TO k; ALTER TABLE kk RENAME v TO x;
-         ALTER TABLE kk RENAME a TO v; ALTER TABLE kk RENAME x TO a; ALTER TABLE kk RENAME v TO x; ALTER TABLE kk RENAME a TO v";
+    let renamed = "BEGIN; ALTER TABLE k RENAME id TO \"new id\"; ALTER TABLE p RENAME id TO k; ALTER TABLE kk RENAME v TO x;
+         ALTER TABLE kk RENAME a TO v; ALTER TABLE kk RENAME x TO a; ALTER TABLE kk RENAME v TO x; ALTER TABLE kk RENAME a TO v; COMMIT";
     pair.on_source(renamed);
     writer.wait_for_more(10);
     pair.run(&["sync"])

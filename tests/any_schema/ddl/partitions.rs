@@ -2,7 +2,10 @@
 
 use super::{LIMIT, Writer, moved, versions};
 use crate::support::compare;
-use crate::support::pair::Pair;
+use crate::support::pair::{DATABASE, Pair};
+use crate::support::proxy::{Action, Proxy};
+use crate::support::stage::SOURCE_IN_CHARGE;
+use crate::support::wait_for;
 
 /// Range, list, without a key, two levels with a default, and hash.
 const SCHEMA: &str = "
@@ -245,7 +248,7 @@ fn following_goes_on_while_partitions_come_and_go_and_says_what_is_missing() {
         LIMIT,
     );
     let brought = || pair.on_destination("SELECT v FROM r WHERE id = 130") == "still";
-    crate::support::wait_for("the cycle", LIMIT, brought);
+    wait_for("the cycle", LIMIT, brought);
     pair.on_source("ALTER TABLE alone DROP w");
     // The destination has no place for it.
     pair.on_source("CREATE TABLE r5 PARTITION OF r FOR VALUES FROM (400) TO (500); INSERT INTO r VALUES (450, 'nowhere')");
@@ -256,6 +259,148 @@ fn following_goes_on_while_partitions_come_and_go_and_says_what_is_missing() {
     assert!(error.contains(statement), "{error}");
     pair.on_destination(statement);
     pair.run(&["sync"]).expect(0);
+    compare::assert_equal(&pair);
+}
+
+/// What comes between the last look and the lock is in no log: the switch has to look once more.
+#[test]
+fn what_changes_right_before_the_lock_is_noticed_under_it() {
+    let mut pair = Pair::new(15, 18);
+    moved(&pair, SCHEMA, ROWS);
+    let proxy = Proxy::start(&pair.source);
+    pair.source_uri = proxy.uri(DATABASE);
+    pair.on_destination("CREATE TABLE r4 PARTITION OF r FOR VALUES FROM (300) TO (400)");
+    for (ddl, told, afterwards) in [
+        (
+            "CREATE TABLE r4 (id int NOT NULL, v text); INSERT INTO r4 VALUES (300, 'unseen');
+             ALTER TABLE r ATTACH PARTITION r4 FOR VALUES FROM (300) TO (400)",
+            "the partitions of table public.r have changed",
+            "",
+        ),
+        (
+            "ALTER TABLE alone ALTER v TYPE text USING v || 'rewritten'",
+            "table public.alone was rewritten",
+            "",
+        ),
+        (
+            "DROP TABLE k2",
+            "the partitions of table public.k have changed",
+            "",
+        ),
+        (
+            "ALTER TABLE r DETACH PARTITION r1; DELETE FROM r1; ALTER TABLE r ATTACH PARTITION r1 FOR VALUES FROM (0) TO (100)",
+            "the partitions of table public.r have changed",
+            "",
+        ),
+        (
+            "CREATE SEQUENCE fresh",
+            "public.fresh is new",
+            "DROP SEQUENCE fresh",
+        ),
+        (
+            "CREATE TABLE late (id int PRIMARY KEY); INSERT INTO late VALUES (1)",
+            "public.late is new",
+            "DROP TABLE late",
+        ),
+        (
+            "ALTER TABLE alone RENAME TO together",
+            "is now called public.together",
+            "ALTER TABLE together RENAME TO alone",
+        ),
+        (
+            "DROP TABLE other_key",
+            "table public.other_key was dropped",
+            "alike",
+        ),
+        (
+            "ALTER TABLE h1 DISABLE TRIGGER USER; DELETE FROM h1",
+            "a capture trigger was disabled",
+            "",
+        ),
+    ] {
+        let hits = proxy.hits();
+        proxy.at("LOCK TABLE switchover.change_log", Action::HoldBefore);
+        let mut switch = pair.spawn(&[
+            "switch",
+            "--unverified",
+            "--lock-attempts",
+            "1",
+            "--interval",
+            "0.01",
+        ]);
+        wait_for("the window", LIMIT, || {
+            proxy.hits() > hits || !switch.is_running()
+        });
+        assert!(switch.is_running(), "{ddl}\n{}", switch.stderr());
+        pair.on_source(ddl);
+        proxy.release();
+        let outcome = switch.wait(LIMIT).expect(4).expect_stderr(told);
+        assert_eq!(
+            outcome.last_line(),
+            SOURCE_IN_CHARGE,
+            "{}",
+            outcome.report()
+        );
+        match afterwards {
+            "" => continue,
+            "alike" => pair.on_destination(ddl),
+            back => pair.on_source(back),
+        };
+    }
+}
+
+/// DETACH ... CONCURRENTLY that was interrupted leaves a partition that is none any more.
+#[test]
+fn a_partition_whose_detachment_is_pending_is_gone() {
+    let pair = Pair::new(15, 18);
+    moved(&pair, SCHEMA, ROWS);
+    let mut reader = pair.source_client();
+    reader
+        .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM r")
+        .unwrap();
+    let mut client = pair.source_client();
+    let cancelled = client.batch_execute("SET statement_timeout = '1s'");
+    assert!(cancelled.is_ok());
+    assert!(
+        client
+            .batch_execute("ALTER TABLE r DETACH PARTITION r2 CONCURRENTLY")
+            .is_err()
+    );
+    reader.batch_execute("COMMIT").unwrap();
+    pair.on_source("UPDATE r SET v = 'seen' WHERE id IN (5, 250)");
+    for sync in [SMALL, LARGE] {
+        pair.run(sync).expect(0);
+        assert_eq!(pair.on_destination("SELECT count(*) FROM r"), "200");
+        pair.on_source(
+            "UPDATE r SET v = 'again' WHERE id IN (6, 251); UPDATE r2 SET v = 'x' WHERE id = 150",
+        );
+    }
+    pair.run(&["sync"]).expect(0);
+    compare::assert_equal_except(&pair, &["public.r2"]);
+    pair.on_source("ALTER TABLE r DETACH PARTITION r2 FINALIZE");
+    pair.run(&["sync"])
+        .expect(1)
+        .expect_stderr("table \"public\".\"r2\" is new");
+    pair.on_both("DROP TABLE r2");
+    pair.run(&["sync"]).expect(0);
+    compare::assert_equal(&pair);
+}
+
+/// A captured table was attached on the source only.
+#[test]
+fn a_partition_that_the_destination_has_as_a_table_is_to_be_attached_there() {
+    let pair = Pair::new(15, 18);
+    moved(&pair, SCHEMA, ROWS);
+    let attach = "ALTER TABLE r ATTACH PARTITION alone FOR VALUES FROM (1000) TO (1100)";
+    pair.on_source("DELETE FROM alone WHERE id = 1001; UPDATE alone SET v = 'x' WHERE id = 1002");
+    pair.on_source(attach);
+    let told = "ALTER TABLE \"public\".\"r\" ATTACH PARTITION \"public\".\"alone\" FOR VALUES FROM (1000) TO (1100)";
+    for sync in [SMALL, LARGE] {
+        let refused = pair.run(sync).expect(1);
+        assert!(refused.last_line().contains(told), "{}", refused.report());
+    }
+    pair.on_destination(told);
+    pair.run(SMALL).expect(0);
     compare::assert_equal(&pair);
 }
 

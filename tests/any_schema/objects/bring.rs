@@ -6,7 +6,7 @@ use crate::support::pair::{DATABASE, Pair};
 use crate::support::stage::LIMIT;
 use crate::support::wait_for;
 
-const FIRST: &str = "
+pub(super) const FIRST: &str = "
 CREATE SCHEMA app;
 CREATE TYPE app.state AS ENUM ('new', 'done');
 CREATE TABLE app.old (id int PRIMARY KEY, state app.state, extra text);
@@ -76,7 +76,7 @@ CREATE TRIGGER untouched AFTER UPDATE ON app.old FOR EACH ROW EXECUTE FUNCTION s
 
 /// Partitions beside those that are there: one that was made in place, one that was filled and attached,
 /// with its columns in another order, indexes of its own, and one that is partitioned itself.
-const PARTITIONS: &str = "
+pub(super) const PARTITIONS: &str = "
 CREATE TABLE app.log_2 PARTITION OF app.log FOR VALUES FROM ('2024-02-01') TO ('2024-03-01') WITH (fillfactor = 70);
 CREATE TABLE app.\"log 3\" (note text, gone int, id int NOT NULL DEFAULT 4, at date NOT NULL, CONSTRAINT odd PRIMARY KEY (at, id));
 ALTER TABLE app.\"log 3\" DROP COLUMN gone;
@@ -90,7 +90,7 @@ CREATE TABLE app.log_4_b PARTITION OF app.log_4 FOR VALUES WITH (MODULUS 2, REMA
 INSERT INTO app.log (at, note) SELECT date '2024-02-01' + i, 'p' || i FROM generate_series(0, 80) i;
 ";
 
-fn moved() -> Pair {
+pub(super) fn moved() -> Pair {
     let pair = Pair::new(15, 18);
     pair.on_both("CREATE ROLE reader");
     pair.on_source(FIRST);
@@ -154,7 +154,7 @@ fn a_copy_that_is_killed_while_it_creates_what_is_new_goes_on() {
 }
 
 /// As [`FIRST`], but made by hand: with another index, and without the materialized view.
-const BY_HAND: &str = "
+pub(super) const BY_HAND: &str = "
 CREATE SCHEMA app;
 CREATE TYPE app.state AS ENUM ('new', 'done');
 CREATE TABLE app.old (id int PRIMARY KEY, state app.state, extra text);

@@ -3,15 +3,15 @@
 use crate::support::pair::Pair;
 
 const TABLES: &str = "
-CREATE SCHEMA \"the views\";
+CREATE SCHEMA \"a schema\";
 CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL);
 CREATE TABLE parts (id int PRIMARY KEY) PARTITION BY RANGE (id);
 CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (1000);
 CREATE VIEW plain AS SELECT n FROM t;
 CREATE MATERIALIZED VIEW base AS SELECT sum(n) AS n FROM plain;
 CREATE VIEW between AS SELECT n + 1 AS n FROM base;
--- Its name comes before that of what it reads.
-CREATE MATERIALIZED VIEW \"the views\".\"a \"\"view\"\"\" AS SELECT n + 1 AS n FROM between;
+-- Its name, and its schema's, comes before that of what it reads.
+CREATE MATERIALIZED VIEW \"a schema\".\"a \"\"view\"\"\" AS SELECT n + 1 AS n FROM between;
 CREATE MATERIALIZED VIEW leaf AS SELECT count(*) AS n FROM parts_1;
 CREATE MATERIALIZED VIEW never AS SELECT n FROM t WITH NO DATA;
 CREATE MATERIALIZED VIEW fails AS SELECT 100 / (11 - max(n)) AS n FROM t;
@@ -22,7 +22,7 @@ fn views_are_refreshed_in_order_just_before_the_window() {
     let pair = Pair::new(15, 18);
     pair.on_both(TABLES);
     pair.on_source("INSERT INTO t SELECT i, i FROM generate_series(1, 10) i");
-    for view in ["base", "\"the views\".\"a \"\"view\"\"\"", "leaf", "fails"] {
+    for view in ["base", "\"a schema\".\"a \"\"view\"\"\"", "leaf", "fails"] {
         pair.on_source(&format!("REFRESH MATERIALIZED VIEW {view}"));
     }
     pair.run(&["init", "-q"]).expect(0);
@@ -47,7 +47,7 @@ fn views_are_refreshed_in_order_just_before_the_window() {
     );
     let before = |one: &str, other: &str| log.find(one).unwrap() < log.find(other).unwrap();
     assert!(before("refreshed 3", "window "), "{}", switch.report());
-    let sums = "SELECT (SELECT n FROM base), (SELECT n FROM \"the views\".\"a \"\"view\"\"\"), (SELECT n FROM leaf)";
+    let sums = "SELECT (SELECT n FROM base), (SELECT n FROM \"a schema\".\"a \"\"view\"\"\"), (SELECT n FROM leaf)";
     assert_eq!(pair.on_destination(sums), "66|68|2");
     let populated = "SELECT relispopulated FROM pg_class WHERE relname = 'never'";
     assert_eq!(pair.on_destination(populated), "f");

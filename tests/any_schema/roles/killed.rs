@@ -38,8 +38,9 @@ impl Wired {
     fn kill(&self, running: Running) {
         running.kill();
         for wire in [&self.source, &self.destination] {
-            wire.release();
+            // In this order: what was kept back never arrives.
             wire.reset();
+            wire.release();
         }
         wait_for("the advisory lock", LIMIT, || {
             let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
@@ -92,8 +93,14 @@ fn a_switch_killed_between_the_two_commits_is_run_again() {
     expect_source_in_charge(setting.run(SWITCH), 1);
     assert_eq!(foreign_keys(setting), MADE);
     writers.wait_for_more(50);
+    wired.destination.forget_trips();
     setting.run(SWITCH).expect(0);
     assert_eq!(foreign_keys(setting), ALL);
+    // All of it in the one message that the window has for the destination.
+    let trips = wired.destination.trips();
+    let made = |sql: &str| sql.contains("ADD CONSTRAINT") && sql.contains(CONFIRM);
+    let last = trips.iter().rfind(|trip| trip.sql.contains(APPLY));
+    assert!(last.is_some_and(|trip| made(&trip.sql)), "{last:?}");
     writers.wait_until_moved();
     writers.wait_for_more(50);
     writers.stop().check(&mut setting.pair.destination_client());
