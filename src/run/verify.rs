@@ -9,9 +9,13 @@ use crate::capture;
 use crate::cli::Options;
 use crate::destination;
 use crate::error::{Class, Error, Result};
+use crate::ident::QualifiedName;
 use crate::report;
 use crate::stop::Stop;
-use crate::verify::{self, Difference, Kind, RowDifference, Snapshot, Verdict};
+use crate::verify::{self, Difference, Kind, RowDifference, Snapshot, Verdict, Work};
+
+/// How often a table that is truncated or rewritten while it is compared is compared again.
+const ROUNDS: usize = 10;
 
 /// Compares, prints the differences, and notes a comparison that found none.
 ///
@@ -21,11 +25,7 @@ pub fn verify(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result
     prepared.cycle(options, stop)?;
     copy::complete(options, prepared, stop)?;
     objects::warn(prepared)?;
-    let cycle = prepared.cycles.run_open(stop)?.cycle;
-    let result = compare(options, prepared, stop);
-    // The cycle stands, whatever the comparison came to.
-    prepared.cycles.reader.forget()?;
-    let verdict = result?;
+    let (cycle, verdict) = compare_all(options, prepared, stop)?;
     let rows = usize::try_from(verdict.rows).unwrap_or(usize::MAX);
     let differences = usize::try_from(verdict.count()).unwrap_or(usize::MAX);
     destination::note_verification(
@@ -60,9 +60,46 @@ pub fn verify(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result
     ))
 }
 
+/// Compares everything with one cycle, and tables that were truncated or rewritten meanwhile with a later
+/// one. Returns the last cycle.
+fn compare_all(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<(i64, Verdict)> {
+    let mut round = |only: Option<&[QualifiedName]>| -> Result<(i64, Verdict)> {
+        let cycle = prepared.cycles.run_open(stop)?.cycle;
+        let result = compare(options, prepared, only, stop);
+        // The cycle stands, whatever the comparison came to.
+        prepared.cycles.reader.forget()?;
+        Ok((cycle, result?))
+    };
+    let (mut cycle, mut verdict) = round(None)?;
+    for _ in 1..ROUNDS {
+        if verdict.rewritten.is_empty() {
+            break;
+        }
+        log::info!(
+            "{} truncated, rewritten or renamed on the source meanwhile, comparing again",
+            counted(verdict.rewritten.len(), "table")
+        );
+        let (later, further) = round(Some(&verdict.rewritten))?;
+        cycle = later;
+        verdict.add(further);
+    }
+    match verdict.rewritten.first() {
+        None => Ok((cycle, verdict)),
+        Some(table) => Err(Error::failed(format!(
+            "table {table} was truncated, rewritten or renamed on the source each of the {ROUNDS} times that it was compared"
+        ))
+        .mend("run verify again")),
+    }
+}
+
 /// Opens the destination's twin of the source's snapshot, and compares. Only the applier writes there,
 /// and it is idle, so a snapshot that is taken now is what the cycle has committed.
-fn compare(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<Verdict> {
+fn compare(
+    options: &Options,
+    prepared: &mut Prepared,
+    only: Option<&[QualifiedName]>,
+    stop: &Stop,
+) -> Result<Verdict> {
     let Prepared {
         cycles,
         source_catalog,
@@ -94,9 +131,12 @@ fn compare(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<Ve
             id: &destination_id,
             catalog: destination_catalog,
         },
-        &sequences,
-        options.jobs,
-        options.progress,
+        &Work {
+            sequences: &sequences,
+            jobs: options.jobs,
+            progress: options.progress,
+            only,
+        },
         stop,
     )
 }

@@ -1,7 +1,7 @@
 //! The workers: sessions that have joined the snapshots, a pool of threads of their own, and a prompt
 //! end for all when one fails or a signal comes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use postgres::error::SqlState;
 use rayon::{Scope, ThreadPool, ThreadPoolBuilder};
 
 use super::{Snapshot, sql};
-use crate::catalog::Relation;
+use crate::catalog::{Oid, Relation};
 use crate::conninfo::Conninfo;
 use crate::error::{Error, Result, Side};
 use crate::session::{Canceller, Session};
@@ -43,6 +43,7 @@ pub struct Crew<'a> {
     pool: ThreadPool,
     cancellers: Mutex<HashMap<(usize, i32), Canceller>>,
     halted: AtomicBool,
+    rewritten: Mutex<BTreeSet<Oid>>,
 }
 
 impl<'a> Crew<'a> {
@@ -69,6 +70,7 @@ impl<'a> Crew<'a> {
             pool,
             cancellers: Mutex::default(),
             halted: AtomicBool::new(false),
+            rewritten: Mutex::default(),
         })
     }
 
@@ -97,23 +99,31 @@ impl<'a> Crew<'a> {
     }
 
     /// Takes a session for reading a table. On the source the table is locked, and proved to be still
-    /// the one that the snapshot saw: after a TRUNCATE or a rewrite it would look empty.
+    /// the one that the snapshot saw: after a TRUNCATE or a rewrite it would look empty. `None` if it is
+    /// not, which is noted ([`Crew::rewritten`]): this snapshot has nothing to say about that table.
     ///
     /// # Errors
-    /// It was truncated or rewritten; somebody holds it for too long; as [`Crew::session`].
-    pub fn session_for(&self, side: Side, table: &Relation) -> Result<Session> {
+    /// Somebody holds the table for too long; as [`Crew::session`].
+    pub fn session_for(&self, side: Side, table: &Relation) -> Result<Option<Session>> {
         let mut session = self.session(side)?;
         if side == Side::Source {
             let what = format!("compare table {}", table.name);
             let sql = format!("SELECT switchover.lock_unchanged({})", table.oid);
-            session.execute(&what, &sql).map_err(|error| {
-                match error.is(&SqlState::T_R_SERIALIZATION_FAILURE) {
-                    true => error.mend("run verify again"),
-                    false => error,
+            match session.execute(&what, &sql) {
+                Err(error) if error.is(&SqlState::T_R_SERIALIZATION_FAILURE) => {
+                    log::debug!("{error}");
+                    lock(&self.rewritten).insert(table.oid);
+                    return Ok(None);
                 }
-            })?;
+                other => other?,
+            }
         }
-        Ok(session)
+        Ok(Some(session))
+    }
+
+    /// Returns the tables, by their oids on the source, that were truncated or rewritten meanwhile.
+    pub fn rewritten(&self) -> BTreeSet<Oid> {
+        lock(&self.rewritten).clone()
     }
 
     /// Returns a session whose work has succeeded; one that failed is dropped instead. It gives its

@@ -28,13 +28,26 @@ pub use verdict::{Difference, Kind, RowDifference, Verdict};
 use crate::catalog::Catalog;
 use crate::cli::Progress;
 use crate::error::{Error, Result};
+use crate::ident::QualifiedName;
 use crate::sequences::Values;
 use crate::session::Session;
 use crate::stop::Stop;
 use crew::Crew;
 use progress::Meter;
-use scan::{Scan, Totals};
+use scan::Scan;
 use sql::Hash;
+
+/// What is compared, and how.
+pub struct Work<'a> {
+    /// The sequences as the cycle has read them.
+    pub sequences: &'a Values,
+    /// Sessions on each side.
+    pub jobs: usize,
+    /// How it is shown.
+    pub progress: Progress,
+    /// What an earlier comparison could not say: only these tables, and no sequences.
+    pub only: Option<&'a [QualifiedName]>,
+}
 
 /// One side of the comparison.
 pub struct Snapshot<'a> {
@@ -47,21 +60,23 @@ pub struct Snapshot<'a> {
 }
 
 /// Compares every relation of the source's catalog, and the sequences as the cycle has read them,
-/// with `jobs` sessions on each side.
+/// with `jobs` sessions on each side; or only the relations that an earlier comparison left out.
 ///
 /// # Errors
 /// As the servers say; interrupted. Differences are no error: the verdict has them.
 pub fn compare(
     source: &Snapshot<'_>,
     destination: &Snapshot<'_>,
-    sequences: &Values,
-    jobs: usize,
-    progress: Progress,
+    work: &Work<'_>,
     stop: &Stop,
 ) -> Result<Verdict> {
-    let crew = Crew::new(source, destination, jobs, stop)?;
+    let crew = Crew::new(source, destination, work.jobs, stop)?;
     let hash = choose_hash(&crew)?;
-    let (pairs, mut differences) = pairs::pair(source.catalog, destination.catalog);
+    let (mut pairs, mut differences) = pairs::pair(source.catalog, destination.catalog);
+    if let Some(only) = work.only {
+        pairs.retain(|pair| only.contains(&pair.source.name));
+        differences.clear();
+    }
     let scan = Scan {
         crew: &crew,
         pairs: &pairs,
@@ -69,17 +84,38 @@ pub fn compare(
         hash,
     };
     let expected = pairs.iter().map(|pair| pair.source.rows).sum();
-    let totals = scan.totals(Meter::begin(progress, expected))?;
-    let differing: Vec<usize> = (0..pairs.len())
+    let totals = scan.totals(Meter::begin(work.progress, expected))?;
+    let rewritten = crew.rewritten();
+    let there: Vec<usize> = (0..pairs.len())
+        .filter(|table| !rewritten.contains(&pairs[*table].source.oid))
+        .collect();
+    let differing: Vec<usize> = there
+        .iter()
+        .copied()
         .filter(|table| totals[*table].differ())
         .collect();
-    differences.extend(rows::find(&scan, &differing, &totals)?);
-    differences.extend(sequences::compare(&crew, sequences, destination.catalog)?);
+    let mut found = rows::find(&scan, &differing, &totals)?;
+    // More may have been rewritten by now.
+    let rewritten: Vec<QualifiedName> = pairs
+        .iter()
+        .filter(|pair| crew.rewritten().contains(&pair.source.oid))
+        .map(|pair| pair.source.name.clone())
+        .collect();
+    found.retain(|difference| !rewritten.contains(difference.name()));
+    differences.extend(found);
+    if work.only.is_none() {
+        differences.extend(sequences::compare(
+            &crew,
+            work.sequences,
+            destination.catalog,
+        )?);
+    }
     differences.sort_by(|a, b| a.name().cmp(b.name()));
     Ok(Verdict {
-        tables: pairs.len() as u64,
-        rows: totals.iter().map(Totals::source_rows).sum(),
+        tables: (pairs.len() - rewritten.len()) as u64,
+        rows: there.iter().map(|table| totals[*table].source_rows()).sum(),
         differences,
+        rewritten,
     })
 }
 

@@ -93,7 +93,8 @@ struct Added {
 }
 
 impl Scan<'_> {
-    /// Adds up every table whole; the result has an entry for every pair.
+    /// Adds up every table whole; the result has an entry for every pair, which means nothing if the
+    /// table was rewritten meanwhile.
     ///
     /// # Errors
     /// As the servers say; interrupted.
@@ -170,7 +171,13 @@ impl Scan<'_> {
     fn add_up(&self, piece: &Piece) -> Result<Added> {
         let side: Side = SIDES[piece.side];
         let pair = &self.pairs[piece.table];
-        let mut session = self.crew.session_for(side, pair.source)?;
+        let Some(mut session) = self.crew.session_for(side, pair.source)? else {
+            return Ok(Added {
+                table: piece.table,
+                side: piece.side,
+                buckets: Vec::new(),
+            });
+        };
         let rows = session.simple(
             &format!("compare table {}", pair.source.name),
             &sql::scan(self.hash, pair, &piece.pages, piece.buckets),

@@ -17,6 +17,9 @@ pub struct Verdict {
     pub rows: u64,
     /// Everything that differs, by name; empty if both sides are the same.
     pub differences: Vec<Difference>,
+    /// Tables that could not be compared, because they were truncated or rewritten on the source after
+    /// the snapshot: to be compared in another one. By name.
+    pub rewritten: Vec<QualifiedName>,
 }
 
 /// A table or sequence that differs. `Display` gives one line for it and one for every row shown.
@@ -79,6 +82,15 @@ impl Verdict {
     /// Returns true if nothing differs.
     pub fn same(&self) -> bool {
         self.differences.is_empty()
+    }
+
+    /// Adds what a further comparison says of the tables that were rewritten during this one.
+    pub fn add(&mut self, further: Verdict) {
+        self.tables += further.tables;
+        self.rows += further.rows;
+        self.differences.extend(further.differences);
+        self.differences.sort_by(|a, b| a.name().cmp(b.name()));
+        self.rewritten = further.rewritten;
     }
 
     /// Counts the rows that differ, and the tables that could not be compared and the sequences that

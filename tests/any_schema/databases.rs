@@ -60,7 +60,9 @@ fn random_transaction(
             Err(error) => {
                 world.failed.fetch_add(1, Ordering::SeqCst);
                 if !is_sound(&error) && !is_refused_truncate(&sql, &error) {
-                    eprintln!("{sql}");
+                    if error.code() != Some(&SqlState::READ_ONLY_SQL_TRANSACTION) {
+                        eprintln!("{sql}");
+                    }
                     return Err(error);
                 }
                 client.batch_execute("ROLLBACK TO s")?;
@@ -127,9 +129,14 @@ fn move_generated(seed: u64, tables: usize, (source, destination): (u32, u32)) {
     pair.run(&["check", "--create-schema"]).expect(0);
     pair.run(&["init", "-q"]).expect(0);
     pair.run(&["copy", "-q", "--create-schema"]).expect(0);
-    for most in ["10000", "2"] {
+    // Small cycles and large ones; the largest schema has time for one of each.
+    for most in if tables < 100 {
+        ["10000", "2"].as_slice()
+    } else {
+        &["2"]
+    } {
         writers.wait_for_more(100);
-        pair.run(&["sync", "-q", "--max-pending", most]).expect(0);
+        pair.run(&["sync", "-q"]).expect(0);
         writers.wait_for_more(40);
         writers.hold_still();
         pair.run(&["sync", "-q", "--max-pending", most]).expect(0);
@@ -144,7 +151,10 @@ fn move_generated(seed: u64, tables: usize, (source, destination): (u32, u32)) {
     writers.wait_until_refused();
     writers.stop();
     compare::assert_equal_except(&pair, DRAWN);
-    compare::assert_same_schema(&pair);
+    // What initdb grants on schema public changed with 15.
+    if (source < 15) == (destination < 15) {
+        compare::assert_same_schema(&pair);
+    }
     let (done, failed) = (&world.done, &world.failed);
     println!("{done:?} statements succeeded, {failed:?} failed");
     assert!(done.load(Ordering::SeqCst) > 2 * failed.load(Ordering::SeqCst));

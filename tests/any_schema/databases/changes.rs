@@ -47,10 +47,9 @@ pub fn statement(chance: &mut Chance, tables: &[Table], truncates: bool) -> Stri
             true => update(chance, table),
             false => {
                 let leaf = chance.one_of(&table.leaves);
-                let verb = if chance.percent(8) {
-                    "TRUNCATE"
-                } else {
-                    "DELETE FROM"
+                let verb = match truncates && chance.percent(5) {
+                    true => "TRUNCATE",
+                    false => "DELETE FROM",
                 };
                 format!("{verb} {leaf}")
             }

@@ -235,9 +235,12 @@ impl Maker {
             // An identity that is GENERATED ALWAYS cannot be updated, nor by a cascade.
             sql.push_str(&format!(" ON DELETE {}", self.chance.one_of(actions)));
             sql.push_str(&format!(" ON UPDATE {}", self.chance.one_of(actions)));
-            let deferred = ["", "", " DEFERRABLE", " DEFERRABLE INITIALLY DEFERRED"];
-            let chosen: &&str = self.chance.one_of(&deferred);
-            sql.push_str(chosen);
+            sql.push_str(self.chance.one_of::<&str>(&[
+                "",
+                "",
+                " DEFERRABLE",
+                " DEFERRABLE INITIALLY DEFERRED",
+            ]));
             if table.partitioned_by.is_empty() && self.chance.percent(10) {
                 sql.push_str(" NOT VALID");
             }
