@@ -301,6 +301,13 @@ impl Capture {
         drift
     }
 
+    /// Returns true if sequences that are new are all that has drifted.
+    pub fn lacks_only_sequences(&self, catalog: &Catalog) -> bool {
+        let sequences = catalog.sequences.iter();
+        let new = sequences.filter(|one| !self.sequences.contains_key(&one.oid));
+        self.drift(catalog).len() == new.count()
+    }
+
     /// Fails if anything has drifted.
     ///
     /// # Errors

@@ -124,27 +124,20 @@ impl Both {
     }
 }
 
-/// Makes on the destination what has come on the source. What was renamed has not come.
+/// Makes on the destination what has come on the source, where the schema there is ours.
 fn bring(
     (source, destination): (&mut Session, &mut Session),
     selection: &Selection,
     claim: &Claim,
     stop: &Stop,
 ) -> Result<()> {
-    let capture = Capture::read(source)?;
-    let mut here = Catalog::read(source, selection)?;
-    here.relations.retain(|now| {
-        let known = capture.tables.get(&now.oid);
-        known.is_none_or(|known| known.name == now.name)
-    });
-    here.sequences.retain(|now| {
-        let known = capture.sequences.get(&now.oid);
-        known.is_none_or(|known| known == &now.name)
-    });
-    let there = Catalog::read(destination, &Selection::default())?;
+    if !claim.schema_created {
+        return Ok(());
+    }
+    let here = Catalog::read(source, selection)?;
     let sides = Sides {
         source: &here,
-        destination: &there,
+        destination: &Catalog::read(destination, &Selection::default())?,
         claim,
         new: Some(new(&here, &Capture::read(source)?)),
     };
@@ -249,13 +242,16 @@ pub fn prepare_claimed(
     } = both.follow(options, &state.selection, stop)?;
     let destination_catalog = Catalog::read(&mut both.destination, &Selection::default())?;
     if let Err(drift) = capture.refuse_drift(&source_catalog) {
-        let sides = Sides {
-            source: &source_catalog,
-            destination: &destination_catalog,
-            claim: &claim,
-            new: Some(new(&source_catalog, &capture)),
-        };
-        copy::refuse_new_sequences(&mut both.source, &sides)?;
+        if capture.lacks_only_sequences(&source_catalog) {
+            // Says with which statements they are made.
+            let sides = Sides {
+                source: &source_catalog,
+                destination: &destination_catalog,
+                claim: &claim,
+                new: None,
+            };
+            copy::refuse_new_sequences(&mut both.source, &sides)?;
+        }
         return Err(drift);
     }
     refuse_differences(&source_catalog, &destination_catalog, true)?;

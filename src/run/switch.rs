@@ -67,9 +67,9 @@ pub fn switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result
 }
 
 fn close_and_switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<()> {
-    objects::warn(prepared)?;
     let selection = &prepared.state.selection;
     open::refuse_large_objects(prepared.cycles.reader.session(), selection)?;
+    objects::warn(prepared)?;
     // What can only be made behind a cycle must be there before applications come.
     prepared.cycle(options, stop)?;
     copy::complete(options, prepared, stop)?;

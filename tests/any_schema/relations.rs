@@ -127,6 +127,22 @@ pub const CASES: &[Case] = &[
     ),
 ];
 
+/// Triggers and rules that fire for replicated rows, too, or for them only.
+pub const ALWAYS: Case = case(
+    "always",
+    "CREATE TABLE t (id int PRIMARY KEY, v text, n int NOT NULL DEFAULT 0); CREATE TABLE audit (id bigserial PRIMARY KEY, what text);
+     CREATE TABLE p (id int PRIMARY KEY, v text) PARTITION BY RANGE (id); CREATE TABLE p_1 PARTITION OF p DEFAULT;
+     CREATE FUNCTION bump() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.n := NEW.n + 1; RETURN NEW; END $$;
+     CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN EXECUTE format('INSERT INTO %I.audit (what) VALUES ($1)', TG_TABLE_SCHEMA) USING TG_NAME || TG_OP; RETURN NULL; END $$;
+     CREATE TRIGGER b BEFORE INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION bump(); ALTER TABLE t ENABLE ALWAYS TRIGGER b;
+     CREATE TRIGGER a AFTER INSERT OR UPDATE OR DELETE ON t FOR EACH ROW EXECUTE FUNCTION note(); ALTER TABLE t ENABLE REPLICA TRIGGER a;
+     CREATE TRIGGER s AFTER INSERT OR DELETE ON t EXECUTE FUNCTION note(); ALTER TABLE t ENABLE ALWAYS TRIGGER s;
+     CREATE RULE r AS ON DELETE TO t DO ALSO INSERT INTO audit (what) VALUES ('rule'); ALTER TABLE t ENABLE ALWAYS RULE r;
+     CREATE TRIGGER q AFTER INSERT OR UPDATE OR DELETE ON p FOR EACH ROW EXECUTE FUNCTION note(); ALTER TABLE p ENABLE ALWAYS TRIGGER q",
+    "INSERT INTO t SELECT i, 'v' FROM generate_series(1, 9) i; INSERT INTO p SELECT id, v FROM t",
+    "UPDATE t SET v = 'w' WHERE id < 4; DELETE FROM t WHERE id = 5; INSERT INTO t VALUES (50, 'new'); UPDATE p SET id = id + 100 WHERE id = 1; DELETE FROM p_1 WHERE id = 2",
+);
+
 /// What only superusers and their like may do.
 pub const FORCED: Case = case(
     "forced_policies",
@@ -145,7 +161,7 @@ pub const ADOPTED: Case = case(
 
 /// The cases that every version can run.
 pub fn cases() -> Vec<&'static Case> {
-    CASES.iter().chain([&FORCED]).collect()
+    CASES.iter().chain([&FORCED, &ALWAYS]).collect()
 }
 
 #[test]
@@ -249,7 +265,7 @@ fn many(count: usize) -> String {
 
 #[test]
 fn thousands_of_tables_in_fifty_schemas_arrive() {
-    let count = if thorough() { 2000 } else { 300 };
+    let count = if thorough() { 2000 } else { 200 };
     let pair = Pair::new(15, 18);
     pair.on_source(&many(count));
     let timed = |args: &[&str]| {
