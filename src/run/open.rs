@@ -124,7 +124,7 @@ impl Both {
     }
 }
 
-/// Makes on the destination what has come on the source, where the schema there is ours.
+/// Makes on the destination what has come on the source. What was renamed has not come.
 fn bring(
     (source, destination): (&mut Session, &mut Session),
     selection: &Selection,
@@ -243,12 +243,11 @@ pub fn prepare_claimed(
     let destination_catalog = Catalog::read(&mut both.destination, &Selection::default())?;
     if let Err(drift) = capture.refuse_drift(&source_catalog) {
         if capture.lacks_only_sequences(&source_catalog) {
-            // Says with which statements they are made.
             let sides = Sides {
                 source: &source_catalog,
                 destination: &destination_catalog,
                 claim: &claim,
-                new: None,
+                new: Some(new(&source_catalog, &capture)),
             };
             copy::refuse_new_sequences(&mut both.source, &sides)?;
         }
