@@ -278,6 +278,8 @@ fn wish(source: &mut Session, destination: &mut Session, catalog: &Catalog) -> R
         known: here
             .iter()
             .filter(|one| one.kind != "column")
+            // It is everywhere, and its entry sets its owner only; privileges on it go with that.
+            .filter(|one| !(one.kind == "schema" && one.name == "\"public\""))
             .map(identity)
             .collect(),
         missing: missing

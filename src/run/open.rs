@@ -131,11 +131,13 @@ fn bring(
     claim: &Claim,
     stop: &Stop,
 ) -> Result<()> {
+    if !claim.schema_created {
+        return Ok(());
+    }
     let here = Catalog::read(source, selection)?;
-    let there = Catalog::read(destination, &Selection::default())?;
     let sides = Sides {
         source: &here,
-        destination: &there,
+        destination: &Catalog::read(destination, &Selection::default())?,
         claim,
         new: Some(new(&here, &Capture::read(source)?)),
     };

@@ -104,6 +104,8 @@ fn a_renamed_sequence_is_not_taken_for_a_new_one() {
     pair.on_destination("ALTER SEQUENCE app.log_id_seq RENAME TO renamed");
     pair.run(&["copy", "-q"]).expect(0);
     // Nor is a partition.
+    pair.on_source("CREATE TABLE app.log_2 PARTITION OF app.log FOR VALUES FROM ('2024-02-01') TO ('2024-03-01')");
+    pair.run(&["sync", "-q"]).expect(0);
     pair.on_source(
         "ALTER TABLE app.log_1 RENAME TO first; INSERT INTO app.log (at) VALUES ('2024-01-09')",
     );
