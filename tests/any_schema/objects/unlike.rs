@@ -24,7 +24,10 @@ fn no_version_raises_a_false_alarm() {
     let some = vec![(14, 18), (15, 15), (16, 18)];
     for versions in if thorough() { version_pairs() } else { some } {
         let pair = moved(versions);
-        judge(&pair);
+        // Ranges have multiranges from 14 on, with names.
+        if versions.0 >= 14 {
+            judge(&pair);
+        }
         for command in [&["verify"][..], &["check"]] {
             let outcome = pair.run(command);
             let said = format!("{}{}", outcome.stdout, outcome.stderr);
