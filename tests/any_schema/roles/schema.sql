@@ -90,6 +90,7 @@ CREATE TABLE shop.seen (
 
 CREATE TABLE shop.told (id int PRIMARY KEY, what text);
 CREATE RULE tell AS ON INSERT TO shop.told DO ALSO INSERT INTO shop.audit (what) VALUES ('told');
+CREATE RULE keep AS ON DELETE TO shop.told DO INSTEAD NOTHING;
 CREATE TABLE shop.secret (id int PRIMARY KEY, what text);
 CREATE POLICY nobody ON shop.secret USING (false);
 ALTER TABLE shop.secret ENABLE ROW LEVEL SECURITY;
