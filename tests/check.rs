@@ -562,7 +562,8 @@ fn what_another_switchover_left_is_found() {
     // As far as check looks at them.
     let destination_of = "CREATE SCHEMA switchover;
          CREATE TABLE switchover.confirmation ();
-         CREATE TABLE switchover.copied (schema_name text, table_name text, finished_at timestamptz, source_id oid);
+         CREATE TABLE switchover.copied (schema_name text, table_name text, finished_at timestamptz,
+                                         source_id oid, table_id oid, columns text[]);
          CREATE TABLE switchover.state (source_identity text, schema_created_at timestamptz,
                                         schema_finished_at timestamptz);
          INSERT INTO switchover.state VALUES ('1/2');";
