@@ -124,12 +124,12 @@ const BETWEEN: &[(&str, i32, &str)] = &[
     (
         "ALTER TABLE t ALTER v TYPE varchar(99) USING v || 'x'",
         1,
-        "of table public.t have changed",
+        "of table \"public\".\"t\" have changed",
     ),
     (
         "ALTER TABLE p DETACH PARTITION p1",
         1,
-        "of table public.p have changed",
+        "of table \"public\".\"p\" have changed",
     ),
 ];
 

@@ -22,7 +22,7 @@ pub fn compare(source: &Catalog, destination: &Catalog, keys: bool) -> Vec<Diffe
     let mut differences = compare_types(source, destination);
     for relation in &source.relations {
         let Some(other) = destination.relation(&relation.name) else {
-            differences.push(missing("table", &relation.name));
+            differences.push(missing(&relation.name));
             continue;
         };
         compare_columns(relation, other, &mut differences);
@@ -46,10 +46,10 @@ pub fn compare(source: &Catalog, destination: &Catalog, keys: bool) -> Vec<Diffe
     differences
 }
 
-pub(super) fn missing(kind: &str, name: &QualifiedName) -> Difference {
+fn missing(name: &QualifiedName) -> Difference {
     Difference {
         name: name.clone(),
-        what: format!("{kind} {name} is missing on the destination"),
+        what: format!("table {name} is missing on the destination"),
         mend: "create it there, or let copy --create-schema do it".to_string(),
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::compare::{Difference, missing};
+use super::compare::Difference;
 use super::{Catalog, Sequence, SequenceType};
 use crate::ident::QualifiedName;
 
@@ -13,11 +13,28 @@ pub(super) fn compare_sequences(source: &Catalog, destination: &Catalog) -> Vec<
     let mut differences = Vec::new();
     for (sequence, other) in pairs(source, destination) {
         match other {
-            None => differences.push(missing("sequence", &sequence.name)),
+            None => differences.push(missing(sequence)),
             Some(other) => differ(&sequence.name, &sequence.how, &other.how, &mut differences),
         }
     }
     differences
+}
+
+fn missing(Sequence { name, how, .. }: &Sequence) -> Difference {
+    Difference {
+        name: name.clone(),
+        what: format!("sequence {name} is missing on the destination"),
+        mend: format!(
+            "there: CREATE SEQUENCE {name} AS {} INCREMENT {} MINVALUE {} MAXVALUE {} START {} CACHE {}{}",
+            how.type_name,
+            how.increment,
+            how.lowest,
+            how.highest,
+            how.start,
+            how.cache,
+            if how.cycles { " CYCLE" } else { "" }
+        ),
+    }
 }
 
 /// Compares what may be otherwise, and ought to be known.

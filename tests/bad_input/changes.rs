@@ -114,10 +114,23 @@ fn another_key_is_noticed_and_what_was_logged_with_the_old_one_does_no_harm() {
 
 #[test]
 fn a_new_sequence_is_noticed() {
-    noticed(
-        "CREATE SEQUENCE public.ticket",
-        "sequence \"public\".\"ticket\" is new",
-    );
+    let pair = copied();
+    pair.on_source("CREATE SEQUENCE public.ticket");
+    let untouched = Untouched::note(&pair);
+    let told = "sequence \"public\".\"ticket\" is missing on the destination";
+    for args in [&["sync"][..], &["switch", "--unverified"]] {
+        refused(
+            pair.run(args),
+            1,
+            &[
+                told,
+                "there: CREATE SEQUENCE \"public\".\"ticket\" AS bigint",
+            ],
+        );
+    }
+    untouched.check();
+    pair.on_destination("CREATE SEQUENCE public.ticket");
+    mended(&pair);
 }
 
 #[test]
