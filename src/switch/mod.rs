@@ -162,14 +162,24 @@ fn look_until_calm(
         let seen = rows.first().map(|row| text(row, 0)).unwrap_or_default();
         let look = follow::look_again(cycles, setup, known)?;
         look.drift?;
-        let Some((source, _)) = look.catalogs else {
-            return Ok(format!(
-                "SELECT switchover.refuse_newer({}, {});",
-                literal(seen),
-                setup.selection.takes_all()
-            ));
-        };
-        // What we have done ourselves is younger than the snapshot: once more.
-        *known = source.types;
+        if let Some((source, _)) = look.catalogs {
+            // What we have done ourselves is younger than the snapshot: once more.
+            *known = source.types;
+            continue;
+        }
+        let refuse_newer = format!(
+            "SELECT switchover.refuse_newer({}, {});",
+            literal(seen),
+            setup.selection.takes_all()
+        );
+        // The first call in a session plans what it runs, which takes longer than running it.
+        match cycles
+            .reader
+            .session()
+            .simple("look once more", &refuse_newer)
+        {
+            Err(error) if follow::is_drift(&error) => log::debug!("{error}; looking once more"),
+            other => return other.map(|_| refuse_newer),
+        }
     }
 }
