@@ -1,6 +1,6 @@
 //! Foreign keys of every kind: nothing acts twice, and nothing that stayed is touched.
 
-use super::cases::{Case, Untouched, arrive_by_every_road, case};
+use super::cases::{Case, Untouched, arrive_by_every_road, arrive_through_an_owner, case};
 use crate::support::compare;
 use crate::support::pair::Pair;
 use crate::support::stage::Stage;
@@ -146,6 +146,11 @@ pub fn cases() -> Vec<&'static Case> {
 #[test]
 fn foreign_keys_act_once_and_touch_nothing_else() {
     arrive_by_every_road(&Stage::new(Pair::new(15, 18)), &cases());
+}
+
+#[test]
+fn foreign_keys_of_an_owner_touch_nothing_either() {
+    arrive_through_an_owner(Pair::new(15, 18), &cases());
 }
 
 /// With foreign keys that `copy --create-schema` makes: all of them, the broken ones among them.

@@ -1,6 +1,6 @@
 //! Unique values that move from row to row, under every kind of constraint that could be in their way.
 
-use super::cases::{Case, arrive_by_every_road, case};
+use super::cases::{Case, arrive_by_every_road, arrive_through_an_owner, case};
 use crate::support::pair::Pair;
 use crate::support::stage::Stage;
 use crate::support::thorough;
@@ -205,6 +205,11 @@ pub fn cases() -> Vec<&'static Case> {
 #[test]
 fn unique_values_move_from_row_to_row() {
     arrive_by_every_road(&Stage::new(Pair::new(15, 18)), &cases());
+}
+
+#[test]
+fn unique_values_move_for_an_owner_as_well() {
+    arrive_through_an_owner(Pair::new(15, 18), &cases());
 }
 
 #[test]
