@@ -13,8 +13,6 @@ use super::{Action, Shared, Trip};
 struct Talk {
     // The client has spoken since the server's last answer.
     client_speaks: bool,
-    // The client's last message closed a prepared statement.
-    closing: bool,
     // What happens to the answer that is expected now.
     reply: Option<Action>,
     application: String,
@@ -114,7 +112,7 @@ impl Relay {
 
     /// Passes a client's message on, when it is time and unless the plan says otherwise.
     fn forward(&self, message: &Message, sql: Option<String>) -> io::Result<()> {
-        if self.is_waited_for(message.kind) {
+        if Self::is_waited_for(message.kind) {
             self.count(sql.as_deref());
         }
         let action = sql.and_then(|sql| self.planned(&sql));
@@ -137,12 +135,11 @@ impl Relay {
         (&self.server).write_all(&message.bytes)
     }
 
-    /// Whether a client waits for what follows on such a message. Terminate is not answered; and drivers send
-    /// Close with a Sync when a statement is dropped, and go on.
-    fn is_waited_for(&self, kind: u8) -> bool {
-        let mut talk = self.lock_talk();
-        let after_close = std::mem::replace(&mut talk.closing, kind == b'C');
-        !(matches!(kind, b'X' | b'C') || (kind == b'S' && after_close))
+    /// Whether such a message can be the first of what a client waits for. Terminate is not answered; drivers
+    /// send Close, with a Sync, when a statement is dropped, and go on; and a Sync ends what other messages
+    /// have begun, though a server may answer these, with rows, before it has got here.
+    fn is_waited_for(kind: u8) -> bool {
+        !matches!(kind, b'X' | b'C' | b'S')
     }
 
     fn wait_while(&self, blocked: impl FnMut(&super::State) -> bool) -> io::Result<()> {
