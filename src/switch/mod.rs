@@ -172,14 +172,15 @@ fn look_until_calm(
             literal(seen),
             setup.selection.takes_all()
         );
-        // The first call in a session plans what it runs, which takes longer than running it.
-        match cycles
+        // The first call in a session plans what it runs, which takes longer than running it. What it may
+        // find already is found again under the lock, and costs that attempt: attempts are bounded.
+        let first = cycles
             .reader
             .session()
-            .simple("look once more", &refuse_newer)
-        {
-            Err(error) if follow::is_drift(&error) => log::debug!("{error}; looking once more"),
-            other => return other.map(|_| refuse_newer),
-        }
+            .simple("look once more", &refuse_newer);
+        return match first {
+            Err(error) if !follow::is_drift(&error) => Err(error),
+            _ => Ok(refuse_newer),
+        };
     }
 }
