@@ -3,6 +3,7 @@
 use super::compare_sequences::compare_sequences;
 use super::compare_types::compare_types;
 use super::{Catalog, Column, Relation};
+use crate::error::{Error, Result};
 use crate::ident::{QualifiedName, ident, ident_list};
 
 /// Something that the destination lacks or has otherwise.
@@ -44,6 +45,28 @@ pub fn compare(source: &Catalog, destination: &Catalog, keys: bool) -> Vec<Diffe
     }
     differences.extend(compare_sequences(source, destination));
     differences
+}
+
+/// Fails if rows could not arrive; see [`compare`].
+///
+/// # Errors
+/// Names the first few differences.
+pub fn refuse_differences(source: &Catalog, destination: &Catalog, keys: bool) -> Result<()> {
+    const SHOWN: usize = 3;
+    let differences = compare(source, destination, keys);
+    let Some(first) = differences.first() else {
+        return Ok(());
+    };
+    let what: Vec<&str> = differences
+        .iter()
+        .take(SHOWN)
+        .map(|difference| difference.what.as_str())
+        .collect();
+    let more = match differences.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(", and {more} more (see check)"),
+    };
+    Err(Error::failed(format!("{}{more}", what.join(", "))).mend(first.mend.as_str()))
 }
 
 fn missing(name: &QualifiedName) -> Difference {

@@ -14,7 +14,7 @@ mod types;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-pub use compare::compare;
+pub use compare::{compare, refuse_differences};
 pub use compare_sequences::looser_sequences;
 pub use order::order;
 pub use pattern::Selection;

@@ -156,20 +156,7 @@ pub fn acting(session: &mut Session, moved: &[&QualifiedName]) -> Result<Vec<Act
             name: row.get("name"),
             owner: row.get("owner"),
             owned: row.get("owned"),
-            key: Postponed {
-                oid: row.get("oid"),
-                kind: "foreign key".to_string(),
-                name: row.get("name"),
-                schema: row.get("schema_name"),
-                table: row.get("table_name"),
-                constraint: row.get("constraint_name"),
-                statement: row.get("statement"),
-                comment: row.get("comment"),
-                comment_tag: None,
-                validated: row.get("validated"),
-                partitioned: row.get("partitioned"),
-                captured: true,
-            },
+            key: Postponed::from_row(row),
         })
         .collect())
 }

@@ -1,7 +1,7 @@
 -- $1 text[]: the schemas, $2 text[]: the names of the moved tables. The foreign keys from and to them that act here, with what makes each of
 -- them again. Those that partitions inherit come and go with their parent's; those whose triggers are
 -- disabled, or that are not enforced, act on nothing.
-SELECT con.oid,
+SELECT 'foreign key' AS kind, con.oid, NULL::text AS comment_tag, true AS captured,
        pg_catalog.format('%I on %I.%I', con.conname, n.nspname, c.relname) AS name,
        n.nspname::text AS schema_name,
        c.relname::text AS table_name,

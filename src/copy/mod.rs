@@ -32,7 +32,7 @@ pub use postponed::{Completed, Kind, Wanted, complete, pending, waiting};
 pub use schema::SchemaOptions;
 pub use views::refresh;
 
-use crate::catalog::{self, Catalog, Relation, Selection, compare};
+use crate::catalog::{self, Catalog, Relation, Selection};
 use crate::cli::Progress as When;
 use crate::destination::{self, Claim, Way};
 use crate::error::{Error, Result};
@@ -48,9 +48,6 @@ use worker::{Event, Work};
 
 /// The first version that reads a range of ctids without reading the rest of the table.
 const RANGE_SCANS: i32 = 140_000;
-
-/// Differences between the two schemas that an error names.
-const NAMED: usize = 3;
 
 /// What is copied, and how.
 pub struct Parameters<'a> {
@@ -121,7 +118,7 @@ fn copy_all(
 ) -> Result<Report> {
     let schema = prepare_schema(source, destination, parameters, way, stop)?;
     let there = Catalog::read(destination, &Selection::default())?;
-    refuse_differences(parameters, &there, schema.is_none())?;
+    catalog::refuse_differences(parameters.catalog, &there, schema.is_none())?;
     let relations = &parameters.catalog.relations;
     let oids: Vec<_> = relations
         .iter()
@@ -215,24 +212,6 @@ fn prepare_schema<'a>(
         schema.create_tables(destination, &wish)?;
     }
     Ok(Some(schema))
-}
-
-/// Refuses a destination whose tables cannot take the rows.
-fn refuse_differences(parameters: &Parameters<'_>, there: &Catalog, keys: bool) -> Result<()> {
-    let differences = compare(parameters.catalog, there, keys);
-    let Some(first) = differences.first() else {
-        return Ok(());
-    };
-    let shown: Vec<&str> = differences
-        .iter()
-        .take(NAMED)
-        .map(|difference| difference.what.as_str())
-        .collect();
-    let more = match differences.len() - shown.len() {
-        0 => String::new(),
-        more => format!(" (and {more} more; check lists them)"),
-    };
-    Err(Error::failed(format!("{}{more}", shown.join(", "))).mend(first.mend.as_str()))
 }
 
 /// Empties and fills the tables that are not finished.

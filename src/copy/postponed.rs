@@ -90,23 +90,25 @@ impl Postponed {
     pub fn list(source: &mut Session, captured: &[u32]) -> Result<Vec<Postponed>> {
         let sql = include_str!("postponed.sql");
         let rows = source.query("list the foreign keys", sql, &[&captured])?;
-        Ok(rows
-            .iter()
-            .map(|row| Postponed {
-                kind: row.get("kind"),
-                oid: row.get("oid"),
-                name: row.get("name"),
-                schema: row.get("schema_name"),
-                table: row.get("table_name"),
-                constraint: row.get("constraint_name"),
-                statement: row.get("statement"),
-                comment: row.get("comment"),
-                comment_tag: row.get("comment_tag"),
-                validated: row.get("validated"),
-                partitioned: row.get("partitioned"),
-                captured: row.get("captured"),
-            })
-            .collect())
+        Ok(rows.iter().map(Postponed::from_row).collect())
+    }
+
+    /// Takes a row of a catalog's list, ours or that of `foreign_keys`.
+    pub(super) fn from_row(row: &postgres::Row) -> Postponed {
+        Postponed {
+            kind: row.get("kind"),
+            oid: row.get("oid"),
+            name: row.get("name"),
+            schema: row.get("schema_name"),
+            table: row.get("table_name"),
+            constraint: row.get("constraint_name"),
+            statement: row.get("statement"),
+            comment: row.get("comment"),
+            comment_tag: row.get("comment_tag"),
+            validated: row.get("validated"),
+            partitioned: row.get("partitioned"),
+            captured: row.get("captured"),
+        }
     }
 
     /// Warns of foreign keys that lead out of the captured tables, which nothing could satisfy.

@@ -67,7 +67,8 @@ pub fn follow(
     setup: Setup<'_>,
 ) -> Result<Followed> {
     let mut anything = false;
-    for round in 1.. {
+    let mut round = 1;
+    loop {
         setup.stop.check()?;
         let catalog = Catalog::read(source, setup.selection)?;
         let capture = Capture::read(source)?;
@@ -98,7 +99,6 @@ pub fn follow(
             Err(error) if round < ROUNDS && is_gone(&error) => true,
             other => other?,
         };
-        anything |= done;
         if !done {
             let Sides {
                 catalog, capture, ..
@@ -109,8 +109,9 @@ pub fn follow(
                 anything,
             });
         }
+        anything = true;
+        round += 1;
     }
-    Err(Error::failed("following has no end"))
 }
 
 /// Returns true if a look at the destination may be worth it.
@@ -230,28 +231,6 @@ impl Sides<'_> {
     }
 }
 
-/// Fails if rows could not arrive.
-///
-/// # Errors
-/// Names the first few differences.
-pub fn refuse_differences(source: &Catalog, destination: &Catalog, keys: bool) -> Result<()> {
-    const SHOWN: usize = 3;
-    let differences = catalog::compare(source, destination, keys);
-    let Some(first) = differences.first() else {
-        return Ok(());
-    };
-    let what: Vec<&str> = differences
-        .iter()
-        .take(SHOWN)
-        .map(|difference| difference.what.as_str())
-        .collect();
-    let more = match differences.len().saturating_sub(SHOWN) {
-        0 => String::new(),
-        more => format!(", and {more} more (see check)"),
-    };
-    Err(Error::failed(format!("{}{more}", what.join(", "))).mend(first.mend.clone()))
-}
-
 /// What a look between two cycles has found.
 pub struct Look {
     /// The captured relations on both sides, if anything was followed.
@@ -290,7 +269,7 @@ pub fn look_again(cycles: &mut Cycles, setup: Setup<'_>, known: &UserTypes) -> R
     let listed = |sequence: &catalog::Sequence| capture.sequences.contains_key(&sequence.oid);
     catalog.sequences.retain(listed);
     let there = Catalog::read(destination, &Selection::default())?;
-    refuse_differences(&catalog, &there, true)?;
+    catalog::refuse_differences(&catalog, &there, true)?;
     let plans = plan::plan(&catalog, &there)?;
     cycles.replan(plans, capture.sequences);
     Ok(Look {

@@ -6,7 +6,7 @@ use crate::catalog::{self, Catalog, Relation, Selection};
 use crate::cli::Options;
 use crate::destination;
 use crate::error::{Error, Result};
-use crate::follow::{Followed, refuse_differences};
+use crate::follow::Followed;
 use crate::ident::ident;
 use crate::lock::Patience;
 use crate::session::Session;
@@ -41,7 +41,7 @@ pub fn init(options: &Options, both: &mut Both, stop: &Stop) -> Result<()> {
             types: catalog.types.clone(),
             ..Catalog::default()
         };
-        refuse_differences(&present, &theirs, false)?;
+        catalog::refuse_differences(&present, &theirs, false)?;
     }
     let destination_name = both.destination.conninfo().location();
     let parties = Parties {

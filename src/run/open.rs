@@ -11,7 +11,7 @@ use crate::copy::{self, Sides};
 use crate::cycle::{Cycles, Report, Setup};
 use crate::destination::{self, Claim};
 use crate::error::{Error, Result, Side};
-use crate::follow::{self, Followed, refuse_differences};
+use crate::follow::{self, Followed};
 use crate::guard;
 use crate::lock::Patience;
 use crate::plan;
@@ -253,7 +253,7 @@ pub fn prepare_claimed(
         }
         return Err(drift);
     }
-    refuse_differences(&source_catalog, &destination_catalog, true)?;
+    catalog::refuse_differences(&source_catalog, &destination_catalog, true)?;
     let observer = both.source.another("observer")?;
     let sequences: BTreeMap<_, _> = capture.sequences;
     let setup = Setup {
