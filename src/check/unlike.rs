@@ -4,6 +4,7 @@ use super::report::{named, relation_name};
 use super::{CheckOptions, Finding, Looked};
 use crate::catalog::Catalog;
 use crate::catalog::objects::{self, Waiting};
+use crate::copy;
 use crate::error::{Result, Side};
 use crate::ident::{QualifiedName, ident};
 use crate::session::Session;
@@ -43,10 +44,7 @@ fn waiting(session: &mut Session) -> Result<Waiting> {
     {
         return Ok(Waiting::new());
     }
-    let sql = include_str!("sql/postponed.sql");
-    let rows = session.query("list what is postponed", sql, &[])?;
-    let name = |row: &postgres::Row| [row.get(0), row.get(1), row.get(2)];
-    Ok(rows.iter().map(name).collect())
+    copy::waiting(session)
 }
 
 /// Materialized views that `switch` would refresh in vain.
