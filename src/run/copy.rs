@@ -41,6 +41,17 @@ pub fn copy(
         Phase::Capturing | Phase::Copied => {}
         Phase::Idle | Phase::Switched => open::refuse_unready(&state)?,
     }
+    let written = both.close(options, claim, stop)?;
+    let state = match written.is_empty() {
+        true => state,
+        false => {
+            log::warn!(
+                "{}; copying what they wrote into anew",
+                destination::said(&written)
+            );
+            both.state()?
+        }
+    };
     if claim.schema_finished {
         both.bring(&state.selection, claim, stop)?;
     }
@@ -57,6 +68,7 @@ pub fn copy(
         catalog: &catalog,
         claim,
         jobs: options.jobs,
+        patience: open::patience(options),
         truncate: options.truncate,
         create_schema,
         progress: options.progress,
