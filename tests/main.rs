@@ -11,6 +11,7 @@ mod check;
 mod cli;
 mod copied_exactly;
 mod every_commit_is_one_snapshot;
+mod every_wait_is_bounded;
 mod harmless;
 mod harness;
 mod kill_anything;

@@ -97,7 +97,7 @@ pub fn switch(
             Attempt::Flipped(window) => return Ok(Some(window)),
             Attempt::Unknown(error) => {
                 log::warn!("{error}; looking whether the flip has committed");
-                return match settle(observer, &error, setup.patience)? {
+                return match settle(observer, cycles.reader.pid(), &error, setup.patience)? {
                     Outcome::Flipped => Ok(None),
                     Outcome::NotFlipped => Err(error),
                 };
