@@ -211,8 +211,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // Closing waits for what still runs; it is the last call.
-        self.connection.wire().begin("close a session");
+        self.connection.wire().close();
     }
 }
 

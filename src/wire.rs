@@ -32,6 +32,8 @@ struct State {
     standby: Option<Duration>,
     waker: Option<Waker>,
     verdict: Option<GivenUp>,
+    /// Nobody needs the answer any more.
+    closing: bool,
     /// A stream of ours reads and writes here, so the verdict will be heard.
     attached: bool,
 }
@@ -72,6 +74,17 @@ impl Wire {
     /// Ends a call.
     pub fn leave(&self) {
         self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Begins the last call: closing waits for what still runs.
+    pub fn close(&self) {
+        self.begin("close a session");
+        self.lock().closing = true;
+    }
+
+    /// Returns true during the last call.
+    pub fn is_closing(&self) -> bool {
+        self.lock().closing
     }
 
     /// Bounds how long a commit may wait for a synchronous standby, from now on; `None` for the usual.

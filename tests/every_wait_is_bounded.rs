@@ -6,7 +6,6 @@
 
 mod silence;
 
-use crate::support::compare;
 use crate::support::pair::{DATABASE, Pair};
 use crate::support::program::{Outcome, Program};
 use crate::support::proxy::{Action, Proxy};
@@ -14,7 +13,7 @@ use crate::support::stage::{LIMIT, Stage};
 use crate::support::wait_for;
 
 /// One second without a sign of life will do here.
-const HURRY: &str = "?tcp_user_timeout=1000&connect_timeout=2";
+const HURRY: &str = "?tcp_user_timeout=1000&connect_timeout=1";
 
 /// Three tables: with a key, with another, without any.
 const TABLES: &str = "CREATE TABLE a (id int PRIMARY KEY, t text); CREATE TABLE b (id int PRIMARY KEY, t text); CREATE TABLE c (t text)";

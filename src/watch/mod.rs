@@ -32,6 +32,9 @@ use crate::wire::{Glance, Wire};
 /// The longest pause between two rounds.
 const TICK: Duration = Duration::from_secs(1);
 
+/// Nobody needs the answer of a server that is silent while we close a session.
+const CLOSING: Duration = Duration::from_secs(3);
+
 /// Told of a call that cannot be ended, because the driver serves its connection alone (a Unix socket).
 /// It must end the program.
 static LAST_RESORT: OnceLock<Box<dyn Fn(Error) + Send + Sync>> = OnceLock::new();
@@ -131,6 +134,9 @@ impl Watched {
         if self.pid.load(Ordering::Relaxed) == 0 {
             // Setting it up belongs to opening it.
             patience = patience.min(self.conninfo.connect_timeout().unwrap_or(patience));
+        }
+        if self.wire.is_closing() {
+            patience = patience.min(CLOSING);
         }
         Limits {
             patience,
@@ -251,8 +257,8 @@ impl Round {
                 lost.push((*session, verdict));
             }
         }
-        self.tell(waiting, &seen);
         self.end(lost, limit);
+        self.tell(waiting, &seen);
     }
 
     /// A look takes no longer than half of the patience: one that fails is not to be the last one.

@@ -58,8 +58,8 @@ fn copy_ends_when_a_server_falls_silent_and_goes_on() {
         (Source, "COPY ", HoldBefore, Server),
         (Destination, "COPY ", HoldReply, Connection),
         (Destination, "COPY ", HoldReply, Server),
-        (Destination, "UPDATE switchover.copied", HoldReply, Both),
         (Source, "COPY ", HoldReply, Both),
+        (Destination, "UPDATE switchover.copied", HoldReply, Both),
     ];
     for silence in silences {
         expect_silence(run_into(&stage, &["copy"], silence));
@@ -107,14 +107,17 @@ fn sync_ends_when_a_server_falls_silent_and_goes_on() {
     }
 }
 
+const A: &str = "\"public\".\"a\"";
+const B: &str = "\"public\".\"b\"";
+
 #[test]
 fn verify_ends_when_a_server_falls_silent_and_passes_then() {
     let stage = copied();
     let silences: [Silence; 4] = [
-        (Source, "FROM ONLY public.a", HoldReply, Connection),
-        (Source, "public.a", HoldBefore, Server),
-        (Destination, "public.b", HoldReply, Connection),
-        (Destination, "public.b", HoldBefore, Both),
+        (Source, A, HoldReply, Connection),
+        (Source, A, HoldBefore, Server),
+        (Destination, B, HoldReply, Connection),
+        (Destination, B, HoldBefore, Both),
     ];
     for silence in silences {
         change(&stage.pair, 5);
