@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use postgres::Client;
+use postgres::{Client, SimpleQueryMessage};
 
 use super::{Effect, Isolation, Kind};
 
@@ -26,6 +26,15 @@ pub(super) struct Progress {
     pub(super) use_next_db: Option<bool>,
     /// When the statement that commits was sent.
     pub(super) committing: Option<Instant>,
+}
+
+/// How a transaction ended that did not fail.
+pub(super) enum End {
+    Committed,
+    /// It committed, and has changed no row: a database that takes no writes may let it pass.
+    NothingWritten,
+    /// The source, asked first, has named the other database.
+    Elsewhere,
 }
 
 impl Script {
@@ -78,14 +87,13 @@ impl Script {
         }
     }
 
-    /// Sends the transaction. True: it was committed. False: the source, asked first, has named the other
-    /// database, and nothing was written.
+    /// Sends the transaction, and tells how it ended where it did not fail.
     pub(super) fn send(
         &self,
         client: &mut Client,
         ask: bool,
         progress: &mut Progress,
-    ) -> Result<bool, postgres::Error> {
+    ) -> Result<End, postgres::Error> {
         // Who asks does so in the same transaction, or the answer would be old when it writes.
         let begin = self.begin.or(ask.then_some(Isolation::ReadCommitted));
         if let Some(isolation) = begin {
@@ -95,15 +103,16 @@ impl Script {
                 progress.use_next_db = self.ask(client, &begin)?;
                 if progress.use_next_db == Some(true) {
                     client.batch_execute("ROLLBACK")?;
-                    return Ok(false);
+                    return Ok(End::Elsewhere);
                 }
             }
         } else {
             progress.committing = Some(Instant::now());
         }
+        let mut rows = 0;
         for step in &self.steps {
             match step {
-                Step::Sql(sql) => client.batch_execute(sql)?,
+                Step::Sql(sql) => rows += rows_written(client, sql)?,
                 Step::Pause(pause) => std::thread::sleep(*pause),
             }
         }
@@ -111,7 +120,10 @@ impl Script {
             progress.committing = Some(Instant::now());
             client.batch_execute("COMMIT")?;
         }
-        Ok(true)
+        Ok(match rows {
+            0 => End::NothingWritten,
+            _ => End::Committed,
+        })
     }
 
     /// Asks which database to use. Before `init` there is nothing to ask: `None`, in a new transaction.
@@ -129,6 +141,15 @@ impl Script {
             Err(error) => Err(error),
         }
     }
+}
+
+fn rows_written(client: &mut Client, sql: &str) -> Result<u64, postgres::Error> {
+    let messages = client.simple_query(sql)?;
+    let counts = messages.iter().map(|message| match message {
+        SimpleQueryMessage::CommandComplete(rows) if !sql.starts_with("SELECT") => *rows,
+        _ => 0,
+    });
+    Ok(counts.sum())
 }
 
 fn transfer(id: String, seed: u64, isolation: Isolation) -> Script {

@@ -22,6 +22,11 @@ impl Testimony {
         Testimony { records }
     }
 
+    /// How many transactions were acknowledged.
+    pub fn number_acknowledged(&self) -> usize {
+        self.acknowledged().count()
+    }
+
     fn acknowledged(&self) -> impl Iterator<Item = &Acknowledged> {
         self.records.iter().flat_map(|record| &record.acknowledged)
     }

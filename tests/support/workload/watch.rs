@@ -114,6 +114,10 @@ fn look(client: &mut Option<Client>, uri: &str) -> Result<Option<Seen>, postgres
         .isolation_level(IsolationLevel::RepeatableRead)
         .read_only(true)
         .start()?;
+    let there = "SELECT to_regclass('switchover.confirmation') IS NOT NULL";
+    if !transaction.query_one(there, &[])?.get::<_, bool>(0) {
+        return Ok(None);
+    }
     let row = transaction.query_one(COMPLETE, &[])?;
     if !row.get::<_, bool>(2) {
         return Ok(None);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use postgres::error::SqlState;
 use postgres::{Client, NoTls};
 
-use super::script::{Progress, Script};
+use super::script::{End, Progress, Script};
 use super::{Acknowledged, Effect, Kind, Learns, Server, Shared, Unknown};
 
 /// What one writer knows in the end. Within each list the order is that of time.
@@ -94,7 +94,7 @@ impl Writer {
         let ask = self.learns == Learns::ByAsking && self.server == Server::Source;
         let mut progress = Progress::default();
         match script.send(&mut client, ask, &mut progress) {
-            Ok(true) => {
+            Ok(End::Committed) => {
                 self.record.acknowledged.push(Acknowledged {
                     effect: script.effect.clone(),
                     server: self.server,
@@ -105,7 +105,11 @@ impl Writer {
                 self.client = Some(client);
                 true
             }
-            Ok(false) => {
+            Ok(End::NothingWritten) => {
+                self.client = Some(client);
+                true
+            }
+            Ok(End::Elsewhere) => {
                 self.learn();
                 false
             }
