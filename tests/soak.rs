@@ -6,6 +6,7 @@ mod plan;
 mod round;
 mod scene;
 mod tally;
+mod watchers;
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

@@ -43,6 +43,8 @@ pub struct Round {
     pub acknowledged: usize,
     /// How many snapshots of the destination were judged.
     pub snapshots: usize,
+    /// How often `status` gave an answer beside all that.
+    pub statuses: usize,
 }
 
 impl Round {
@@ -128,6 +130,10 @@ impl Round {
             wire.calm();
         }
         if let Some(ms) = step.follows {
+            if faults.is_empty() {
+                // Before the first cycle, it is a command that was interrupted.
+                running.wait_for_stderr("cycle ", BOUND);
+            }
             sleep_while_running(&mut running, Duration::from_millis(ms));
             running.signal("TERM");
         }
@@ -270,6 +276,7 @@ impl Round {
             writers,
             watch,
             pointer,
+            asker,
         } = scene;
         writers.wait_until_moved();
         writers.wait_for_more(50);
@@ -278,6 +285,7 @@ impl Round {
         });
         let testimony = writers.stop();
         let seen = watch.stop();
+        let (statuses, complaints) = asker.stop();
         self.tell("writers have ended");
         let pair = &stage.pair;
         let (mut source, mut destination) = (pair.source_client(), pair.destination_client());
@@ -287,10 +295,12 @@ impl Round {
         found.extend(testimony.contradictions_of_source(&mut source, &mut destination));
         found.extend(testimony.contradictions_of_flip(sights.source, by));
         found.extend(testimony.contradictions_of_watch(&seen, &mut destination));
+        found.extend(complaints);
         testimony.demand_none(&found);
         compare::assert_equal_except(pair, WRITTEN);
         self.acknowledged = testimony.number_acknowledged();
         self.snapshots = seen.len();
+        self.statuses = statuses;
     }
 }
 

@@ -1,10 +1,6 @@
 //! Where a round is played: servers, wires, writers, and those who watch.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-
-use postgres::{Client, NoTls};
+use std::time::Duration;
 
 use crate::support::VARIED;
 use crate::support::cluster::Cluster;
@@ -15,6 +11,7 @@ use crate::support::workload::{self, Kind, Learns, Watch, Workload};
 
 use super::fault::Sides;
 use super::plan::{Plan, Role};
+use super::watchers::{Asker, Pointer};
 
 /// Tables that stay as they are, but for what somebody does to them now and then.
 const STILL: &str = "
@@ -37,12 +34,18 @@ pub struct Scene {
     pub watch: Watch,
     /// Who looks at the pointer.
     pub pointer: Pointer,
+    /// Who asks for the status.
+    pub asker: Asker,
 }
 
 impl Scene {
     /// Sets it up, with the writers at work.
     pub fn new(plan: &Plan) -> Scene {
-        let mut stage = Stage::new(Pair::new(plan.versions.0, plan.versions.1));
+        // Their statements would hide the rest of the log: writers and their conflicts are many.
+        let server =
+            |version| Cluster::builder(version).setting("log_min_error_statement", "fatal");
+        let (source, destination) = (server(plan.versions.0), server(plan.versions.1));
+        let mut stage = Stage::new(Pair::from_builders(source, destination));
         let pair = &mut stage.pair;
         let mut schema = format!("{STILL}{}", workload::SCHEMA);
         if plan.varied {
@@ -78,6 +81,7 @@ impl Scene {
             writers: Workload::start_learning(&source, &destination, &writers, pause),
             watch: Watch::start(&destination),
             pointer: Pointer::start(&source),
+            asker: Asker::start(&stage.pair),
             stage,
         }
     }
@@ -160,70 +164,4 @@ impl Scene {
         }
         text
     }
-}
-
-/// When the pointer was last seen false, and first true.
-#[derive(Clone, Copy)]
-pub struct Sights {
-    /// The last look that found the source in charge began then.
-    pub source: Instant,
-    /// The first that found the destination in charge had ended then.
-    pub destination: Option<Instant>,
-}
-
-/// Looks at the pointer all the time, beside the tool. Dropping it ends that.
-pub struct Pointer {
-    sights: Arc<Mutex<Sights>>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Pointer {
-    fn start(uri: &str) -> Pointer {
-        let sights = Arc::new(Mutex::new(Sights {
-            source: Instant::now(),
-            destination: None,
-        }));
-        let stop = Arc::new(AtomicBool::new(false));
-        let (uri, shared, stopped) = (uri.to_owned(), Arc::clone(&sights), Arc::clone(&stop));
-        std::thread::spawn(move || {
-            let mut client = None;
-            while !stopped.load(Ordering::Relaxed) && shared.lock().unwrap().destination.is_none() {
-                let began = Instant::now();
-                match look(&mut client, &uri) {
-                    Ok(true) => shared.lock().unwrap().destination = Some(Instant::now()),
-                    Ok(false) => shared.lock().unwrap().source = began,
-                    Err(_) => client = None,
-                }
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        });
-        Pointer { sights, stop }
-    }
-
-    /// What has been seen so far.
-    pub fn sights(&self) -> Sights {
-        *self.sights.lock().unwrap()
-    }
-}
-
-impl Drop for Pointer {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Before `init` has made the pointer, the source is in charge.
-fn look(client: &mut Option<Client>, uri: &str) -> Result<bool, postgres::Error> {
-    if client.is_none() {
-        let mut config: postgres::Config = uri.parse()?;
-        config.application_name("pointer");
-        *client = Some(config.connect(NoTls)?);
-    }
-    let client = client.as_mut().expect("it was connected just now");
-    let there = "SELECT to_regclass('switchover.state') IS NOT NULL";
-    if !client.query_one(there, &[])?.get::<_, bool>(0) {
-        return Ok(false);
-    }
-    let row = client.query_opt("SELECT use_next_db FROM switchover.state", &[])?;
-    Ok(row.is_some_and(|row| row.get(0)))
 }

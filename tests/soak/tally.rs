@@ -19,6 +19,7 @@ pub struct Tally {
     commands: usize,
     acknowledged: usize,
     snapshots: usize,
+    statuses: usize,
     longest_round: Duration,
     longest: (Duration, String),
     /// Seed and first line.
@@ -43,6 +44,7 @@ impl Tally {
         self.commands += round.commands;
         self.acknowledged += round.acknowledged;
         self.snapshots += round.snapshots;
+        self.statuses += round.statuses;
         self.longest_round = self.longest_round.max(took);
         if round.longest.0 > self.longest.0 {
             let (took, command) = &round.longest;
@@ -97,6 +99,11 @@ impl fmt::Display for Tally {
             f,
             "{:7}  snapshots of the destination, each one of the source",
             self.snapshots
+        )?;
+        writeln!(
+            f,
+            "{:7}  answers of status beside other commands",
+            self.statuses
         )?;
         let (took, command) = &self.longest;
         writeln!(f, "longest command {:.1} s: {command}", took.as_secs_f64())?;
