@@ -21,5 +21,7 @@ mod nothing_is_missed;
 mod one_by_one;
 mod random_changes;
 mod secrets;
+mod soak;
+mod testimony;
 mod the_pointer_flips_last;
 mod the_window;
