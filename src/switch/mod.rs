@@ -97,7 +97,8 @@ pub fn switch(
             Attempt::Flipped(window) => return Ok(Some(window)),
             Attempt::Unknown(error) => {
                 log::warn!("{error}; looking whether the flip has committed");
-                return match settle(observer, &error, setup.patience)? {
+                let pid = cycles.reader.pid();
+                return match settle(observer, pid, &error, setup.patience)? {
                     Outcome::Flipped => Ok(None),
                     Outcome::NotFlipped => Err(error),
                 };
