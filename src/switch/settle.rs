@@ -8,7 +8,7 @@ use postgres::error::SqlState;
 use crate::error::{Class, Error, Result};
 use crate::guard;
 use crate::lock::Patience;
-use crate::session::Session;
+use crate::session::{Session, text};
 
 /// How long the source is tried to be reached: as long as the lock would have been tried for, within
 /// these.
@@ -27,7 +27,9 @@ pub enum Outcome {
 }
 
 /// Looks on the source. The session that flipped, backend `pid`, holds the advisory lock for as long as that
-/// backend lives; when another session has the lock, the transaction has ended, and the pointer tells how.
+/// backend lives; when another session has the lock, the transaction has ended, and the pointer tells how. A
+/// backend that does not end by itself (it waits for a message that was lost, or for a synchronous standby) is
+/// ended once the writers have waited for long enough: either its commit is on disk, or it never will be.
 ///
 /// # Errors
 /// Class outcome-unknown if the source cannot be asked.
@@ -41,7 +43,6 @@ pub fn settle(
     let started = Instant::now();
     let mut reason = String::new();
     while started.elapsed() < reach {
-        // A standby that is only slow gets as long as the writers may wait.
         let impatient = started.elapsed() >= patience.timeout;
         match look(observer, pid, impatient) {
             Ok(outcome) => return Ok(outcome),
@@ -69,39 +70,35 @@ fn look(observer: &mut Session, pid: i32, impatient: bool) -> Result<Outcome> {
 
 fn ask(session: &mut Session, pid: i32, impatient: bool) -> Result<Outcome> {
     // What is true stays true, whoever has the lock, and whichever server says it.
-    if flipped(session)? {
-        return Ok(Outcome::Flipped);
-    }
-    if session.in_recovery() {
-        return Err(Error::failed(
-            "a standby has answered, which may not have heard of it yet",
-        ));
+    if !flipped(session)? {
+        if session.in_recovery() {
+            let message = "a standby has answered, which may not have heard of it yet";
+            return Err(Error::failed(message));
+        }
+        if impatient {
+            guard::end(session, pid)?;
+        }
+        guard::take(session)?;
+        if !flipped(session)? {
+            return Ok(Outcome::NotFlipped);
+        }
     }
     if impatient {
-        end_wait_for_standby(session, pid)?;
+        warn_unconfirmed(session);
     }
-    guard::take(session)?;
-    Ok(match flipped(session)? {
-        true => Outcome::Flipped,
-        false => Outcome::NotFlipped,
-    })
+    Ok(Outcome::Flipped)
 }
 
-/// A commit that waits for a synchronous standby has happened, and nobody sees it yet; the server lets
-/// nothing but a cancel end that wait, and every writer waits for it.
-fn end_wait_for_standby(session: &mut Session, pid: i32) -> Result<()> {
-    let sql = "SELECT pg_catalog.pg_cancel_backend(a.pid) FROM pg_catalog.pg_stat_activity a
-                WHERE a.pid = $1 AND a.wait_event = 'SyncRep'";
-    let what = "end the wait for a synchronous standby";
-    if !session.query(what, sql, &[&pid])?.is_empty() {
-        log::warn!("{UNCONFIRMED}");
+/// Says so where a flip had to do without the standby that commits of the source wait for.
+pub fn warn_unconfirmed(source: &mut Session) {
+    let sql = "SELECT pg_catalog.current_setting('synchronous_standby_names') <> ''";
+    let rows = source.simple("see whether commits wait for a standby", sql);
+    if rows.is_ok_and(|rows| rows.first().is_some_and(|row| text(row, 0) == "t")) {
+        log::warn!(
+            "no synchronous standby of the source has confirmed the flip in time: do not promote one that has not received it"
+        );
     }
-    Ok(())
 }
-
-/// What is said when a flip had to do without its standby.
-pub const UNCONFIRMED: &str = "no synchronous standby of the source has confirmed the flip in time: \
-     do not promote one that has not received it";
 
 /// Reads the pointer as it stands.
 ///

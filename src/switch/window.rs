@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::lock::{self, Blocker};
 use crate::session::{Canceller, Session, text};
 
-use super::settle::UNCONFIRMED;
+use super::settle::warn_unconfirmed;
 
 /// Bytes of literals that the window's first message may bring. On their way they are here about five
 /// times: as the driver's rows, as ours, and in the message.
@@ -81,7 +81,7 @@ pub fn attempt(
         rows: cycles.max_pending(),
         bytes: MESSAGE_BYTES,
     };
-    let canceller = cycles.reader.session().canceller()?;
+    let canceller = cycles.reader.session().canceller();
     let started = Instant::now();
     let reader = &mut cycles.reader;
     let (read, blockers) = lock::observed_by(reader.pid(), observer, timeout, terminate, || {
@@ -142,7 +142,8 @@ pub fn attempt(
 
 /// Sends the flip. The server ends what takes longer than `left`, but for one thing: a commit that waits for a
 /// synchronous standby, with all writers behind it. It has happened then, and a cancel ends no more than that
-/// wait. Before its commit, a cancel rolls the flip back, and the server says so.
+/// wait. Before its commit, a cancel rolls the flip back, and the server says so. Where no cancel gets through,
+/// the watch over our sessions ends this one.
 fn flip(cycles: &mut Cycles, canceller: &Canceller, left: Duration) -> Result<()> {
     let (answered, wait) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
@@ -153,6 +154,7 @@ fn flip(cycles: &mut Cycles, canceller: &Canceller, left: Duration) -> Result<()
             }
             late
         });
+        cycles.reader.session().bound_standby(Some(left));
         let result = cycles.reader.finish("flip the pointer", FLIP);
         drop(answered);
         if watcher.join().unwrap_or_default() && result.is_ok() {
@@ -160,15 +162,6 @@ fn flip(cycles: &mut Cycles, canceller: &Canceller, left: Duration) -> Result<()
         }
         result
     })
-}
-
-/// The answer may have come just as we lost patience, from a server that has no standby.
-fn warn_unconfirmed(source: &mut Session) {
-    let sql = "SELECT pg_catalog.current_setting('synchronous_standby_names') <> ''";
-    let rows = source.simple("see whether commits wait for a standby", sql);
-    if rows.is_ok_and(|rows| rows.first().is_some_and(|row| text(row, 0) == "t")) {
-        log::warn!("{UNCONFIRMED}");
-    }
 }
 
 fn apply(

@@ -94,7 +94,7 @@ impl<'a> Crew<'a> {
         }
         let mut session = Session::open(&origin.conninfo, side, "verify")?;
         session.execute("join the snapshot", &sql::join(&origin.snapshot))?;
-        lock(&self.cancellers).insert((index(side), session.pid()), session.canceller()?);
+        lock(&self.cancellers).insert((index(side), session.pid()), session.canceller());
         Ok(session)
     }
 
@@ -205,9 +205,7 @@ impl<'a> Crew<'a> {
 
     fn halt(&self) {
         self.halted.store(true, Ordering::Relaxed);
-        for canceller in lock(&self.cancellers).values() {
-            canceller.cancel();
-        }
+        Canceller::cancel_all(lock(&self.cancellers).values());
     }
 }
 
