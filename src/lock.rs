@@ -307,5 +307,9 @@ pub fn gave_up(what: &str, side: Side, patience: Patience, seen: &[Blocker]) -> 
             describe(seen)
         ),
     )
-    .mend("end these transactions, or raise --lock-timeout or --lock-attempts")
+    .mend(if seen.iter().any(|blocker| blocker.pid == 0) {
+        "a prepared transaction: COMMIT PREPARED or ROLLBACK PREPARED ends it, and nothing else does"
+    } else {
+        "end these transactions, or raise --lock-timeout or --lock-attempts"
+    })
 }

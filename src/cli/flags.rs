@@ -156,6 +156,13 @@ pub(super) const FLAGS: &[Flag] = &[
         "end the sessions that hold the lock up",
     ),
     Flag::new(
+        "after-switch",
+        &[Check, Switch, Run],
+        "afterwards make the source readonly, or terminate its sessions",
+    )
+    .takes("WHAT")
+    .repeatable(),
+    Flag::new(
         "unverified",
         &[Switch, Run],
         "switch without a passed verify",

@@ -71,7 +71,7 @@ impl Fetchers {
 
     /// Returns handles that end what the fetchers run.
     pub fn cancellers(&self) -> Vec<Canceller> {
-        let canceller = |session: &Mutex<Session>| session.lock().ok()?.canceller().ok();
+        let canceller = |session: &Mutex<Session>| Some(session.lock().ok()?.canceller());
         self.sessions.iter().filter_map(canceller).collect()
     }
 

@@ -44,6 +44,23 @@ pub fn open(options: &Options, side: Side) -> Result<Session> {
     Session::open(&conninfo, side, options.command.name())
 }
 
+/// Opens one side to ask it something: an answer, and a lock that somebody holds, is not waited for any
+/// longer than a connection would be.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_to_ask(options: &Options, side: Side) -> Result<Session> {
+    let option = match side {
+        Side::Source => &options.source,
+        Side::Destination => &options.destination,
+    };
+    let conninfo = Conninfo::resolve(side, option.as_deref())?.impatient();
+    let mut session = Session::open(&conninfo, side, options.command.name())?;
+    let limit = conninfo.patience().as_millis();
+    session.execute("set up a session", &format!("SET lock_timeout = {limit}"))?;
+    Ok(session)
+}
+
 impl Both {
     /// Opens both sides and takes the advisory lock.
     ///

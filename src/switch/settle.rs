@@ -21,17 +21,19 @@ pub enum Outcome {
     NotFlipped,
 }
 
-/// Looks on the source. The session that flipped holds the advisory lock for as long as its backend
-/// lives; when another session has that lock, the transaction has ended, and the pointer tells how.
+/// Looks on the source. The session that flipped holds the advisory lock for as long as its backend,
+/// `pid`, lives; when another session has that lock, the transaction has ended, and the pointer tells
+/// how. A backend that does not end by itself (it waits for a message that was lost, or for a
+/// synchronous standby) is ended at half time: either its commit is on disk, or it never will be.
 ///
 /// # Errors
 /// Class outcome-unknown if the source cannot be asked.
-pub fn settle(like: &Session, lost: &Error, patience: Patience) -> Result<Outcome> {
+pub fn settle(like: &Session, pid: i32, lost: &Error, patience: Patience) -> Result<Outcome> {
     let reach = (patience.timeout * patience.attempts).clamp(REACH[0], REACH[1]);
     let started = Instant::now();
     let mut reason = String::new();
     while started.elapsed() < reach {
-        match look(like) {
+        match look(like, pid, started.elapsed() > reach / 2) {
             Ok(outcome) => return Ok(outcome),
             Err(error) => reason = error.to_string(),
         }
@@ -44,11 +46,14 @@ pub fn settle(like: &Session, lost: &Error, patience: Patience) -> Result<Outcom
     .mend("run pg_switchover status as soon as the source can be reached"))
 }
 
-fn look(like: &Session) -> Result<Outcome> {
+fn look(like: &Session, pid: i32, end: bool) -> Result<Outcome> {
     let mut session = like.another("settle")?;
     // What is true stays true, whoever has the lock.
     if flipped(&mut session)? {
         return Ok(Outcome::Flipped);
+    }
+    if end {
+        guard::end(&mut session, pid)?;
     }
     guard::take(&mut session)?;
     Ok(match flipped(&mut session)? {

@@ -108,6 +108,8 @@ pub fn attempt(
         }
     };
     let second = started.elapsed();
+    // A commit keeps its locks while it waits for a standby; writers are held up no longer than promised.
+    cycles.reader.session().bound_standby(Some(timeout));
     if let Err(error) = cycles.reader.finish("flip the pointer", FLIP) {
         if error.is(&SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT) {
             return Err(error.mend(

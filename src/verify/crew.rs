@@ -98,7 +98,7 @@ impl<'a> Crew<'a> {
         }
         let mut session = Session::open(&origin.conninfo, side, "verify")?;
         session.execute("join the snapshot", &sql::join(&origin.snapshot))?;
-        locked(&self.cancellers).insert((index(side), session.pid()), session.canceller()?);
+        locked(&self.cancellers).insert((index(side), session.pid()), session.canceller());
         Ok(session)
     }
 
@@ -233,9 +233,7 @@ impl<'a> Crew<'a> {
 
     fn halt(&self) {
         self.halted.store(true, Ordering::Relaxed);
-        for canceller in locked(&self.cancellers).values() {
-            canceller.cancel();
-        }
+        Canceller::cancel_all(locked(&self.cancellers).values());
     }
 }
 

@@ -7,6 +7,7 @@
 // Not every helper has a user in every configuration.
 #![allow(dead_code)]
 
+pub mod chance;
 pub mod cluster;
 pub mod compare;
 pub mod pair;
