@@ -388,7 +388,5 @@ pub fn remove(
     }
     end_predecessor(session, source_identity)?;
     let mut observer = session.another("observer")?;
-    let sql = "SET LOCAL client_min_messages = warning; DROP SCHEMA IF EXISTS switchover CASCADE;";
-    let what = "drop schema switchover";
-    lock::transaction(session, &mut observer, patience, stop, what, sql)
+    lock::drop_schema(session, &mut observer, patience, stop)
 }
