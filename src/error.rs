@@ -59,6 +59,23 @@ impl fmt::Display for Side {
     }
 }
 
+/// Why we have given a connection up; travels to whoever waits on it inside an `io::Error`.
+#[derive(Debug, Clone)]
+pub struct GivenUp {
+    /// What was waited for, how long, and what is known.
+    pub message: String,
+    /// What the operator can do.
+    pub mend: String,
+}
+
+impl fmt::Display for GivenUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for GivenUp {}
+
 /// A failure, ready to be shown to an operator.
 #[derive(Debug, Clone)]
 pub struct Error {
@@ -108,10 +125,10 @@ impl Error {
             class: Class::Failed,
             connection_lost: error.is_closed() || is_connection_failure(error),
             sqlstate: error.code().cloned(),
-            mend: error
-                .code()
-                .and_then(|state| usual_mend(side, state.code(), &said))
-                .map(str::to_string),
+            mend: match (error.code(), given_up(error)) {
+                (Some(state), _) => usual_mend(side, state.code(), &said).map(str::to_string),
+                (None, given_up) => given_up.map(|verdict| verdict.mend.clone()),
+            },
             message: format!("could not {what} on the {side}: {said}"),
         }
     }
@@ -156,6 +173,15 @@ impl Error {
     pub fn is(&self, state: &SqlState) -> bool {
         self.sqlstate.as_ref() == Some(state)
     }
+}
+
+/// Returns the verdict, if it was we who ended the connection.
+fn given_up(error: &postgres::Error) -> Option<&GivenUp> {
+    let inner = error
+        .source()?
+        .downcast_ref::<std::io::Error>()?
+        .get_ref()?;
+    inner.downcast_ref()
 }
 
 /// Returns true where the connection itself failed, or the server ended the session: what the

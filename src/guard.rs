@@ -54,3 +54,15 @@ pub fn holder(session: &mut Session) -> Result<Option<String>> {
     )?;
     Ok(rows.first().map(|row| row.get(0)))
 }
+
+/// Ends the backend `pid` if it is the one that holds the lock.
+///
+/// # Errors
+/// As the server says.
+pub fn end(session: &mut Session, pid: i32) -> Result<()> {
+    let sql = "SELECT pg_catalog.pg_terminate_backend(l.pid) FROM pg_catalog.pg_locks l
+                WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.pid = $2
+                  AND ((l.classid::int8 << 32) | l.objid::int8) = $1";
+    session.query("end our lost session", sql, &[&ADVISORY_LOCK, &pid])?;
+    Ok(())
+}

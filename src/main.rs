@@ -22,6 +22,8 @@ mod status;
 mod stop;
 mod switch;
 mod verify;
+mod watch;
+mod wire;
 
 use std::process::ExitCode;
 

@@ -2,19 +2,27 @@
 //!
 //! `what` in these calls is an infinitive that completes "could not {what} on the source: …".
 
+use std::io::{self, BufRead, Read, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
 use postgres::types::ToSql;
 use postgres::{Client, CopyInWriter, CopyOutReader, Row};
 use postgres::{SimpleQueryMessage, SimpleQueryRow};
 
 pub use crate::conninfo::Canceller;
-use crate::conninfo::Conninfo;
+use crate::conninfo::{Connection, Conninfo};
 use crate::error::{Error, Result, Side};
+use crate::watch::{self, Registered};
+use crate::wire::Wire;
 
 const SETTINGS: &str = include_str!("session.sql");
 
 /// One connection to one of the two databases. Its transaction, if any, ends with it.
 pub struct Session {
-    client: Client,
+    // Closed before the watch over it ends.
+    connection: Connection,
+    watched: Registered,
     conninfo: Conninfo,
     side: Side,
     pid: i32,
@@ -29,9 +37,10 @@ impl Session {
     /// # Errors
     /// The server cannot be reached or refuses us; it is older than 13.
     pub fn open(conninfo: &Conninfo, side: Side, purpose: &str) -> Result<Session> {
-        let client = conninfo.connect(side, &format!("pg_switchover: {purpose}"))?;
+        let connection = conninfo.connect(side, &format!("pg_switchover: {purpose}"))?;
         let mut session = Session {
-            client,
+            watched: watch::over(conninfo, side, connection.wire())?,
+            connection,
             conninfo: conninfo.clone(),
             side,
             pid: 0,
@@ -47,6 +56,7 @@ impl Session {
         session.version = text(facts, 1).parse().unwrap_or(0);
         session.version_text = text(facts, 2).to_string();
         session.in_recovery = text(facts, 3) == "t";
+        session.watched.know(session.pid, text(facts, 4));
         if session.version < 130_000 {
             return Err(Error::failed(format!(
                 "the {side} is PostgreSQL {}, and 13 is the oldest that is supported",
@@ -95,14 +105,18 @@ impl Session {
         self.in_recovery
     }
 
+    /// Bounds how long a commit of this session may wait for a synchronous standby of the server;
+    /// `None` for the usual time.
+    pub fn bound_standby(&self, limit: Option<Duration>) {
+        self.connection.wire().bound_standby(limit);
+    }
+
     /// Runs statements in one message; what they return is thrown away.
     ///
     /// # Errors
     /// The first statement that fails ends the message.
     pub fn execute(&mut self, what: &str, sql: &str) -> Result<()> {
-        self.client
-            .batch_execute(sql)
-            .map_err(|error| self.error(what, &error))
+        self.call(what, |client| client.batch_execute(sql))
     }
 
     /// Runs one statement with parameters and returns its rows (two round trips).
@@ -115,9 +129,7 @@ impl Session {
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>> {
-        self.client
-            .query(sql, params)
-            .map_err(|error| self.error(what, &error))
+        self.call(what, |client| client.query(sql, params))
     }
 
     /// Runs one statement with parameters that must return one row.
@@ -130,9 +142,7 @@ impl Session {
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Row> {
-        self.client
-            .query_one(sql, params)
-            .map_err(|error| self.error(what, &error))
+        self.call(what, |client| client.query_one(sql, params))
     }
 
     /// Runs statements in one message, one round trip, and returns all their rows as text.
@@ -140,10 +150,7 @@ impl Session {
     /// # Errors
     /// The first statement that fails ends the message.
     pub fn simple(&mut self, what: &str, sql: &str) -> Result<Vec<SimpleQueryRow>> {
-        let messages = self
-            .client
-            .simple_query(sql)
-            .map_err(|error| self.error(what, &error))?;
+        let messages = self.call(what, |client| client.simple_query(sql))?;
         Ok(messages
             .into_iter()
             .filter_map(|message| match message {
@@ -157,39 +164,117 @@ impl Session {
     ///
     /// # Errors
     /// As the server says.
-    pub fn copy_out(&mut self, what: &str, sql: &str) -> Result<CopyOutReader<'_>> {
-        let side = self.side;
-        self.client
-            .copy_out(sql)
-            .map_err(|error| Error::from_postgres(side, what, &error))
+    pub fn copy_out(&mut self, what: &str, sql: &str) -> Result<CopyOut<'_>> {
+        let wire = Arc::clone(self.connection.wire());
+        wire.begin(what);
+        let reader = self.connection.client.copy_out(sql);
+        wire.leave();
+        let reader = reader.map_err(|error| Error::from_postgres(self.side, what, &error))?;
+        Ok(CopyOut { reader, wire })
     }
 
     /// Starts `COPY … FROM STDIN`.
     ///
     /// # Errors
     /// As the server says.
-    pub fn copy_in(&mut self, what: &str, sql: &str) -> Result<CopyInWriter<'_>> {
-        let side = self.side;
-        self.client
-            .copy_in(sql)
-            .map_err(|error| Error::from_postgres(side, what, &error))
+    pub fn copy_in(&mut self, what: &str, sql: &str) -> Result<CopyIn<'_>> {
+        let wire = Arc::clone(self.connection.wire());
+        wire.begin(what);
+        let writer = self.connection.client.copy_in(sql);
+        wire.leave();
+        let writer = writer.map_err(|error| Error::from_postgres(self.side, what, &error))?;
+        Ok(CopyIn { writer, wire })
     }
 
     /// Returns a handle that other threads can use to end what this session runs.
-    ///
-    /// # Errors
-    /// A certificate cannot be read any more.
-    pub fn canceller(&self) -> Result<Canceller> {
-        self.conninfo.canceller(self.side, &self.client)
+    pub fn canceller(&self) -> Canceller {
+        self.connection.canceller(self.side)
     }
 
     /// Returns true once the connection is known to be gone.
     pub fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.connection.client.is_closed()
     }
 
-    fn error(&self, what: &str, error: &postgres::Error) -> Error {
-        Error::from_postgres(self.side, what, error)
+    /// Makes a call that waits for the server, and is watched over while it does.
+    fn call<T>(
+        &mut self,
+        what: &str,
+        call: impl FnOnce(&mut Client) -> std::result::Result<T, postgres::Error>,
+    ) -> Result<T> {
+        self.connection.wire().begin(what);
+        let result = call(&mut self.connection.client);
+        self.connection.wire().leave();
+        result.map_err(|error| Error::from_postgres(self.side, what, &error))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.connection.wire().close();
+    }
+}
+
+/// Reads the output of a COPY. Only while it is asked for more is the server waited for.
+pub struct CopyOut<'a> {
+    reader: CopyOutReader<'a>,
+    wire: Arc<Wire>,
+}
+
+impl Read for CopyOut<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.wire.enter();
+        let read = self.reader.read(buffer);
+        self.wire.leave();
+        read
+    }
+}
+
+impl BufRead for CopyOut<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.wire.enter();
+        let filled = self.reader.fill_buf();
+        self.wire.leave();
+        filled
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.reader.consume(count);
+    }
+}
+
+/// Writes the input of a COPY.
+pub struct CopyIn<'a> {
+    writer: CopyInWriter<'a>,
+    wire: Arc<Wire>,
+}
+
+impl CopyIn<'_> {
+    /// Ends the COPY and returns how many rows it has written. Without it the COPY is broken off.
+    ///
+    /// # Errors
+    /// As the server says.
+    pub fn finish(self) -> std::result::Result<u64, postgres::Error> {
+        self.wire.enter();
+        let finished = self.writer.finish();
+        self.wire.leave();
+        finished
+    }
+}
+
+impl Write for CopyIn<'_> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.wire.enter();
+        let written = self.writer.write(buffer);
+        self.wire.leave();
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.wire.enter();
+        let flushed = self.writer.flush();
+        self.wire.leave();
+        flushed
     }
 }
 

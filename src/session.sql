@@ -28,7 +28,15 @@ SELECT pg_catalog.set_config('synchronous_commit', 'on', false)
 SELECT pg_catalog.set_config(name, '0', false)
   FROM pg_catalog.pg_settings
  WHERE name IN ('idle_session_timeout', 'transaction_timeout');
+-- A server that is cut off from us for good must not keep our locks for the two hours after which its
+-- kernel would look.
+SET tcp_keepalives_idle = 60;
+SET tcp_keepalives_interval = 10;
+SET tcp_keepalives_count = 3;
 SELECT pg_catalog.pg_backend_pid() AS pid,
        pg_catalog.current_setting('server_version_num') AS version,
        pg_catalog.current_setting('server_version') AS version_text,
-       pg_catalog.pg_is_in_recovery() AS in_recovery;
+       pg_catalog.pg_is_in_recovery() AS in_recovery,
+       -- In microseconds: with the pid it names this server process among all.
+       (SELECT (EXTRACT(epoch FROM a.backend_start) OPERATOR(pg_catalog.*) 1000000)::int8
+          FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) AS a) AS started;

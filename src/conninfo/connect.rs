@@ -9,7 +9,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use postgres::config::{SslMode, SslNegotiation, TargetSessionAttrs};
@@ -19,6 +19,7 @@ use postgres_openssl::MakeTlsConnector;
 
 use super::failure::{Failure, Problem, is_handshake_failure};
 use super::settings::{Endpoint, Host, Settings, Target};
+use super::stream::Connector;
 use super::tls::Mode;
 
 /// Opens a connection, or says why each host failed.
@@ -26,7 +27,7 @@ pub(super) fn open(
     settings: &Settings,
     connector: &MakeTlsConnector,
     application_name: &str,
-) -> Result<Client, Vec<Failure>> {
+) -> Result<(Client, Connector), Vec<Failure>> {
     let passes: &[Target] = match &settings.target {
         Target::PreferStandby => &[Target::Standby, Target::Any],
         target => std::slice::from_ref(target),
@@ -43,7 +44,7 @@ pub(super) fn open(
                 endpoint,
             };
             match attempt.open_endpoint(&mut failures) {
-                Some(client) => return Ok(client),
+                Some(opened) => return Ok(opened),
                 None if failures.last().is_some_and(Failure::is_final) => return Err(failures),
                 None => {}
             }
@@ -78,7 +79,7 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     /// Tries every address of an endpoint; adds a failure for each that did not do.
-    fn open_endpoint(&self, failures: &mut Vec<Failure>) -> Option<Client> {
+    fn open_endpoint(&self, failures: &mut Vec<Failure>) -> Option<(Client, Connector)> {
         let Host::Tcp { name, address } = &self.endpoint.host else {
             return self.open_address(None, failures);
         };
@@ -93,9 +94,9 @@ impl Attempt<'_> {
             },
         };
         for address in addresses {
-            let client = self.open_address(Some(address), failures);
-            if client.is_some() || failures.last().is_some_and(Failure::is_final) {
-                return client;
+            let opened = self.open_address(Some(address), failures);
+            if opened.is_some() || failures.last().is_some_and(Failure::is_final) {
+                return opened;
             }
         }
         None
@@ -121,11 +122,15 @@ impl Attempt<'_> {
     }
 
     /// Tries one address (none for a socket), in the ways that the sslmode allows.
-    fn open_address(&self, address: Option<IpAddr>, failures: &mut Vec<Failure>) -> Option<Client> {
+    fn open_address(
+        &self,
+        address: Option<IpAddr>,
+        failures: &mut Vec<Failure>,
+    ) -> Option<(Client, Connector)> {
         let mut problems = Vec::new();
         for (label, ssl_mode) in self.ways() {
             match self.open_one_way(address, *ssl_mode) {
-                Ok(client) => return Some(client),
+                Ok(opened) => return Some(opened),
                 Err(problem) => {
                     let is_last = !falls_back(&problem);
                     problems.push((*label, problem));
@@ -157,19 +162,29 @@ impl Attempt<'_> {
         }
     }
 
-    fn open_one_way(&self, address: Option<IpAddr>, mode: SslMode) -> Result<Client, Problem> {
-        let config = self.config(address, mode);
-        let (connector, target) = (self.connector.clone(), self.target);
+    fn open_one_way(
+        &self,
+        address: Option<IpAddr>,
+        mode: SslMode,
+    ) -> Result<(Client, Connector), Problem> {
+        let config = self.config(address);
+        let target = self.target;
+        let connector = Connector {
+            tls: self.connector.clone(),
+            mode,
+            direct: self.settings.tls.direct && mode == SslMode::Require,
+            wire: Arc::default(),
+        };
         // The library's own limit ends with the TCP handshake; a server that accepts and then
         // says nothing would hold us for ever.
         within(self.settings.connect_timeout, move || {
-            let mut client = config.connect(connector)?;
-            check_target(&mut client, target).map(|()| client)
+            let mut client = config.connect(connector.clone())?;
+            check_target(&mut client, target).map(|()| (client, connector))
         })
         .unwrap_or_else(|error| Err(Problem::Timeout(error)))
     }
 
-    fn config(&self, address: Option<IpAddr>, mode: SslMode) -> Config {
+    fn config(&self, address: Option<IpAddr>) -> Config {
         let settings = self.settings;
         let mut config = Config::new();
         config
@@ -177,14 +192,17 @@ impl Attempt<'_> {
             .dbname(&settings.database)
             .application_name(self.application_name)
             .port(self.endpoint.port)
-            .ssl_mode(mode)
             .channel_binding(settings.channel_binding)
             .target_session_attrs(TargetSessionAttrs::Any)
             .keepalives(settings.keepalives.is_some())
             .notice_callback(|notice| log::debug!("{}: {}", notice.severity(), notice.message()));
         match &self.endpoint.host {
-            Host::Tcp { name, .. } => config.host(name),
-            Host::Socket(directory) => config.host_path(directory),
+            // Whatever the sslmode: our stream sees to it.
+            Host::Tcp { name, .. } => config
+                .host(name)
+                .ssl_mode(SslMode::Require)
+                .ssl_negotiation(SslNegotiation::Direct),
+            Host::Socket(directory) => config.host_path(directory).ssl_mode(SslMode::Disable),
         };
         if let Some(address) = address {
             config.hostaddr(address);
@@ -194,9 +212,6 @@ impl Attempt<'_> {
         }
         if let Some(options) = &settings.options {
             config.options(options);
-        }
-        if settings.tls.direct && mode == SslMode::Require {
-            config.ssl_negotiation(SslNegotiation::Direct);
         }
         set_limits(&mut config, settings);
         config

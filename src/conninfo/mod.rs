@@ -14,6 +14,7 @@ mod parse;
 mod passfile;
 mod service;
 mod settings;
+mod stream;
 mod tls;
 mod uri;
 
@@ -21,14 +22,20 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use postgres::{CancelToken, Client};
+use postgres::{CancelToken, Client, SimpleQueryMessage, SimpleQueryRow};
 use postgres_openssl::MakeTlsConnector;
 
 use self::environment::{Process, Surroundings};
 use self::keyword::Parameters;
 use self::settings::{Host, Settings};
+use self::stream::Connector;
 use self::tls::Mode;
 use crate::error::{Error, Result, Side};
+use crate::wire::Wire;
+
+/// How long a server may be silent where the conninfo has no `tcp_user_timeout`: longer than a switch
+/// over of a network, or the failover of a balancer, takes; short beside an operator's patience.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where and how to connect, complete.
 #[derive(Clone)]
@@ -37,6 +44,7 @@ pub struct Conninfo {
     settings: Settings,
     /// Made at the first connection, and then shared: it reads certificate files.
     connector: Arc<OnceLock<MakeTlsConnector>>,
+    impatient: bool,
 }
 
 impl Conninfo {
@@ -79,25 +87,65 @@ impl Conninfo {
             parameters,
             settings,
             connector: Arc::default(),
+            impatient: false,
         })
     }
 
     /// Opens a connection. `application_name` takes the place of any the user gave. Notices of the
     /// server go to the debug log. Waits at most connect_timeout (10 s if not given) per address.
-    pub fn connect(&self, side: Side, application_name: &str) -> Result<Client> {
+    pub fn connect(&self, side: Side, application_name: &str) -> Result<Connection> {
         let connector = self.connector(side)?;
-        connect::open(&self.settings, connector, application_name)
-            .map_err(|failures| failure::error(side, &self.describe(), &failures))
-    }
-
-    /// Makes what cancels the statement that `client`, opened by [`Conninfo::connect`], is running.
-    pub fn canceller(&self, side: Side, client: &Client) -> Result<Canceller> {
-        Ok(Canceller {
-            side,
-            token: client.cancel_token(),
-            connector: self.connector(side)?.clone(),
+        let (client, connector) = connect::open(&self.settings, connector, application_name)
+            .map_err(|failures| failure::error(side, &self.describe(), &failures))?;
+        Ok(Connection {
+            client,
+            connector,
             limit: self.settings.connect_timeout,
         })
+    }
+
+    /// Asks through a connection of its own, within `limit` from its opening to its end.
+    ///
+    /// # Errors
+    /// As [`Conninfo::connect`]; as the server says; no answer within `limit`.
+    pub fn ask(&self, side: Side, sql: &str, limit: Duration) -> Result<Vec<SimpleQueryRow>> {
+        let (conninfo, sql) = (self.clone(), sql.to_string());
+        let asked = connect::within(Some(limit), move || {
+            let mut connection = conninfo.connect(side, "pg_switchover: watch")?;
+            let answer = connection.client.simple_query(&sql);
+            answer.map_err(|error| Error::from_postgres(side, "look at our sessions", &error))
+        });
+        let messages = asked.map_err(|_| {
+            Error::failed(format!(
+                "the {side} does not answer a new connection within {:.1} s",
+                limit.as_secs_f64()
+            ))
+        })??;
+        let row = |message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        };
+        Ok(messages.into_iter().filter_map(row).collect())
+    }
+
+    /// Returns how long a server may show no sign of life before a connection is given up.
+    pub fn patience(&self) -> Duration {
+        let patience = self.settings.tcp_user_timeout.unwrap_or(PATIENCE);
+        match self.settings.connect_timeout {
+            Some(limit) if self.impatient => patience.min(limit),
+            _ => patience,
+        }
+    }
+
+    /// Returns the same with no more patience for an answer than for a connection.
+    pub fn impatient(mut self) -> Conninfo {
+        self.impatient = true;
+        self
+    }
+
+    /// Returns how long opening a connection may take; `None` for as long as the kernel waits.
+    pub fn connect_timeout(&self) -> Option<Duration> {
+        self.settings.connect_timeout
     }
 
     /// Returns the name of the database.
@@ -164,12 +212,41 @@ impl fmt::Debug for Conninfo {
     }
 }
 
+/// An open connection.
+pub struct Connection {
+    /// The driver's end.
+    pub client: Client,
+    connector: Connector,
+    limit: Option<Duration>,
+}
+
+impl Connection {
+    /// Returns what knows whether the connection is waited for.
+    pub fn wire(&self) -> &Arc<Wire> {
+        &self.connector.wire
+    }
+
+    /// Makes what cancels the statement that the connection is running.
+    pub fn canceller(&self, side: Side) -> Canceller {
+        Canceller {
+            side,
+            token: self.client.cancel_token(),
+            connector: Connector {
+                // Its stream is another one.
+                wire: Arc::default(),
+                ..self.connector.clone()
+            },
+            limit: self.limit,
+        }
+    }
+}
+
 /// Cancels what a connection is running, from any thread.
 #[derive(Clone)]
 pub struct Canceller {
     side: Side,
     token: CancelToken,
-    connector: MakeTlsConnector,
+    connector: Connector,
     limit: Option<Duration>,
 }
 
@@ -184,6 +261,15 @@ impl Canceller {
             Ok(Err(error)) => log::debug!("{}", Error::from_postgres(self.side, what, &error)),
             Err(error) => log::debug!("could not {what} on the {}: {error}", self.side),
         }
+    }
+
+    /// Cancels all at the same time: each may take as long as a connection to a silent server.
+    pub fn cancel_all<'a>(cancellers: impl IntoIterator<Item = &'a Canceller>) {
+        std::thread::scope(|scope| {
+            for canceller in cancellers {
+                scope.spawn(|| canceller.cancel());
+            }
+        });
     }
 }
 

@@ -34,7 +34,7 @@ impl Crew<'_> {
     /// As [`Session::open`].
     pub fn open(&self, conninfo: &Conninfo, side: Side, purpose: &str) -> Result<Session> {
         let session = Session::open(conninfo, side, purpose).map_err(fewer_jobs)?;
-        lock(&self.cancellers).push(session.canceller()?);
+        lock(&self.cancellers).push(session.canceller());
         Ok(session)
     }
 
@@ -63,9 +63,7 @@ impl Crew<'_> {
     }
 
     fn cancel(&self) {
-        for canceller in lock(&self.cancellers).iter() {
-            canceller.cancel();
-        }
+        Canceller::cancel_all(lock(&self.cancellers).iter());
     }
 }
 

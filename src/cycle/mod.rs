@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::ident::QualifiedName;
 use crate::lock::{self, Patience};
 use crate::plan::Plans;
-use crate::session::Session;
+use crate::session::{Canceller, Session};
 use crate::stop::Stop;
 
 /// Bytes of literals that one message may bring in an ordinary cycle.
@@ -253,9 +253,7 @@ impl Cycles {
                     applier.apply_streams(plans, changes, || confirmation, &receiver, durable);
                 drop(receiver);
                 if result.is_err() {
-                    cancellers
-                        .iter()
-                        .for_each(crate::session::Canceller::cancel);
+                    Canceller::cancel_all(&cancellers);
                 }
                 result
             });

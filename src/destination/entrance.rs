@@ -10,7 +10,7 @@ use crate::capture::{self, Phase};
 use crate::destination::{forgetting, hold};
 use crate::error::{Error, Result};
 use crate::ident::QualifiedName;
-use crate::lock::{self, Patience};
+use crate::lock::{self, Locks, Patience};
 use crate::session::Session;
 use crate::stop::Stop;
 
@@ -20,17 +20,20 @@ pub const OPEN: &str = "SELECT pg_catalog.setval('switchover.entrance', pg_catal
 /// Tables that an error names.
 const NAMED: usize = 5;
 
-/// Opens it for good: the flip is known, and no writer has to leave a note any more. `hold` first, here and
-/// below: of a run that stood still meanwhile, its successor's destination must not hear.
+/// Notes that the flip has been seen committed, and opens the entrance for good: no writer has to leave a note
+/// any more. `hold` first, here and below: what a run that stood still believes is not for its successor's destination.
 ///
 /// # Errors
 /// Another run is at work; as the server says. Writers are let in nevertheless.
-pub fn open_for_good(session: &mut Session, run: &str) -> Result<()> {
+pub fn note_flip(session: &mut Session, run: &str) -> Result<()> {
     let sql = format!(
-        "BEGIN; {} SELECT pg_catalog.setval('switchover.entrance', 1); COMMIT;",
+        "BEGIN; {}
+         UPDATE switchover.state SET switched_at = pg_catalog.clock_timestamp()
+          WHERE switched_at IS NULL;
+         SELECT pg_catalog.setval('switchover.entrance', 1); COMMIT;",
         hold(run)
     );
-    execute(session, "let everybody write", &sql)
+    execute(session, "note the flip", &sql)
 }
 
 /// Says whether others may write here; `None` where nothing keeps them from it.
@@ -100,11 +103,14 @@ fn shut(destination: &mut Session, run: &str, patience: Patience, stop: &Stop) -
     let sql = format!("BEGIN; {hold} SELECT pg_catalog.setval('switchover.entrance', 2); COMMIT;");
     execute(destination, what, &sql)?;
     let mut observer = destination.another("observer")?;
-    let sql = format!(
-        "{hold} LOCK TABLE switchover.early_write IN EXCLUSIVE MODE;
-         SELECT pg_catalog.setval('switchover.entrance', 1, false);"
-    );
-    lock::transaction(destination, &mut observer, patience, stop, what, &sql)
+    let locks = Locks {
+        relations: vec!["switchover.early_write".to_string()],
+        mode: "EXCLUSIVE",
+        partitions: false,
+    };
+    let sql = format!("{hold} SELECT pg_catalog.setval('switchover.entrance', 1, false);");
+    let work = (Some(&locks), sql.as_str());
+    lock::transaction(destination, &mut observer, patience, stop, what, work)
 }
 
 /// Lists the tables that were written into, partitions by their roots; one that is gone concerns nobody.
@@ -137,13 +143,6 @@ pub fn refuse_written(written: &[QualifiedName]) -> Result<()> {
     if written.is_empty() {
         return Ok(());
     }
-    Err(Error::failed(said(written)).mend(
-        "see who writes there too early, then run pg_switchover copy: it copies what they wrote into anew",
-    ))
-}
-
-/// Says what [`close`] has found.
-pub fn said(written: &[QualifiedName]) -> String {
     let shown: Vec<String> = written
         .iter()
         .take(NAMED)
@@ -157,8 +156,9 @@ pub fn said(written: &[QualifiedName]) -> String {
         1 => ("table", "was"),
         _ => ("tables", "were"),
     };
-    format!(
-        "{noun} {}{more} {verb} written into on the destination by somebody else after a final cycle, and the switch did not follow",
+    Err(Error::failed(format!(
+        "{noun} {}{more} {verb} written into on the destination by somebody else after a final cycle that no flip has followed",
         shown.join(", ")
-    )
+    ))
+    .mend("see who writes there; pg_switchover copy throws that away, and copies these tables anew"))
 }

@@ -10,7 +10,7 @@ use crate::catalog::Oid;
 use crate::destination;
 use crate::error::Result;
 use crate::ident::QualifiedName;
-use crate::lock::{self, Patience};
+use crate::lock::{self, Locks, Patience};
 use crate::session::Session;
 use crate::stop::Stop;
 
@@ -69,24 +69,53 @@ pub fn guard_tables(
     let found = find(session, moved)?;
     let (mendable, rest): (Vec<_>, Vec<_>) = found.into_iter().partition(|table| table.may);
     if !mendable.is_empty() {
+        let (lacking, surplus): (Vec<_>, Vec<_>) =
+            mendable.into_iter().partition(|table| table.moved);
         let mut writer = session.another("guard")?;
         // Event triggers of the application are not meant for what we do.
         destination::writer(&mut writer, run)?;
         let mut observer = session.another("observer")?;
-        for some in mendable.chunks(PER_TRANSACTION) {
-            let mut sql: String = some.iter().map(Found::mend).collect();
-            sql.push_str(&destination::hold(run));
-            let what = match some {
-                [one] => format!("guard table {}", one.table.name),
-                [one, ..] => format!("guard table {} and others", one.table.name),
-                [] => continue,
-            };
-            lock::transaction(&mut writer, &mut observer, patience, stop, &what, &sql)?;
+        let lacking = lacking.chunks(PER_TRANSACTION);
+        for some in lacking.chain(surplus.chunks(1)) {
+            let end = destination::hold(run);
+            mend(&mut writer, &mut observer, some, &end, patience, stop)?;
         }
-        log::debug!("guards set or removed: {}", mendable.len());
     }
     let unguarded = rest.into_iter().filter(|table| table.moved);
     Ok(unguarded.map(|table| table.table).collect())
+}
+
+/// Makes some tables as they should be, all guarded or all not, in one transaction.
+fn mend(
+    session: &mut Session,
+    observer: &mut Session,
+    some: &[Found],
+    end: &str,
+    patience: Patience,
+    stop: &Stop,
+) -> Result<()> {
+    let Some(first) = some.first() else {
+        return Ok(());
+    };
+    let name = &first.table.name;
+    let more = if some.len() > 1 { " and others" } else { "" };
+    let (what, mode) = match first.moved {
+        true => (format!("guard table {name}{more}"), "SHARE ROW EXCLUSIVE"),
+        // DROP TRIGGER keeps readers out, too.
+        false => (
+            format!("remove the guard of table {name}"),
+            "ACCESS EXCLUSIVE",
+        ),
+    };
+    let locks = Locks {
+        relations: some.iter().map(|one| one.table.name.to_string()).collect(),
+        mode,
+        partitions: false,
+    };
+    let mut sql: String = some.iter().map(Found::mend).collect();
+    sql.push_str(end);
+    let work = (Some(&locks), sql.as_str());
+    lock::transaction(session, observer, patience, stop, &what, work)
 }
 
 fn find(session: &mut Session, moved: &[Oid]) -> Result<Vec<Found>> {
@@ -106,8 +135,7 @@ fn find(session: &mut Session, moved: &[Oid]) -> Result<Vec<Found>> {
     Ok(rows.iter().map(one).collect())
 }
 
-/// Takes all guards away, table by table: DROP TRIGGER waits for readers, too. Those of tables that our role does not
-/// own go with their function.
+/// Takes all guards away, table by table. Those of tables that our role does not own go with their function.
 ///
 /// # Errors
 /// Class lock-not-obtained, naming who holds a table; or as the server says. What is left can be removed by
@@ -119,14 +147,9 @@ pub(super) fn remove(
     stop: &Stop,
 ) -> Result<()> {
     let none: [Oid; 0] = [];
-    for found in find(session, &none)?.iter().filter(|found| found.may) {
-        let name = &found.table.name;
-        let sql = format!(
-            "LOCK TABLE ONLY {name} IN ACCESS EXCLUSIVE MODE;\n{}",
-            found.mend()
-        );
-        let what = format!("remove the guard of table {name}");
-        lock::transaction(session, observer, patience, stop, &what, &sql)?;
+    for table in find(session, &none)?.iter().filter(|table| table.may) {
+        let one = std::slice::from_ref(table);
+        mend(session, observer, one, "", patience, stop)?;
     }
     Ok(())
 }

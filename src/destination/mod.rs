@@ -7,7 +7,7 @@ mod role;
 
 use std::collections::BTreeMap;
 
-pub use entrance::{OPEN, close, open_for_good, refuse_written, said, takes_writes};
+pub use entrance::{OPEN, close, note_flip, refuse_written, takes_writes};
 pub use guarded::{Unguarded, guard_tables};
 pub use role::{
     LOCK_TIMEOUT, Way, grant, restore, silence, silenced, way, way_in_transaction, writer,
@@ -33,6 +33,26 @@ pub struct Claim {
     pub schema_created: bool,
     /// And has added keys, indexes and constraints since.
     pub schema_finished: bool,
+    /// Since when the destination is known to be in charge, as text.
+    pub switched_at: Option<String>,
+}
+
+impl Claim {
+    /// Refuses a destination that is in charge although the source's pointer says otherwise: the source has been
+    /// failed over to a replica that had not received the flip, or restored from a backup of before. What
+    /// applications have written to the destination since would be overwritten.
+    ///
+    /// # Errors
+    /// That is so.
+    pub fn refuse_in_charge(&self) -> Result<()> {
+        match &self.switched_at {
+            None => Ok(()),
+            Some(when) => Err(Error::failed(format!(
+                "the destination is in charge since {when}, and the source has lost the flip: it is a replica that had not received it, or was restored from a backup"
+            ))
+            .mend("stop the applications on the source, bring over by hand what they have written there since, then drop")),
+        }
+    }
 }
 
 /// A table that `copy` has begun or finished.
@@ -129,6 +149,7 @@ pub fn claim(session: &mut Session, source_identity: &str) -> Result<Claim> {
         copied: row.get(1),
         schema_created: row.get(2),
         schema_finished: row.get(3),
+        switched_at: row.get(4),
     })
 }
 
@@ -371,7 +392,5 @@ pub fn remove(
     end_predecessor(session, source_identity)?;
     let mut observer = session.another("observer")?;
     guarded::remove(session, &mut observer, patience, stop)?;
-    let sql = "SET LOCAL client_min_messages = warning; DROP SCHEMA IF EXISTS switchover CASCADE;";
-    let what = "drop schema switchover";
-    lock::transaction(session, &mut observer, patience, stop, what, sql)
+    lock::drop_schema(session, &mut observer, patience, stop)
 }

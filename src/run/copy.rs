@@ -41,17 +41,8 @@ pub fn copy(
         Phase::Capturing | Phase::Copied => {}
         Phase::Idle | Phase::Switched => open::refuse_unready(&state)?,
     }
-    let written = both.close(options, claim, stop)?;
-    let state = match written.is_empty() {
-        true => state,
-        false => {
-            log::warn!(
-                "{}; copying what they wrote into anew",
-                destination::said(&written)
-            );
-            both.state()?
-        }
-    };
+    claim.refuse_in_charge()?;
+    destination::refuse_written(&both.close(options, claim, stop)?)?;
     if claim.schema_finished {
         both.bring(&state.selection, claim, stop)?;
     }

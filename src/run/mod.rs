@@ -12,12 +12,15 @@ mod switch;
 mod sync;
 mod verify;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use open::Both;
 
 use crate::capture;
 use crate::cli::{Command, Options};
 use crate::error::{Class, Error, Result, Side};
 use crate::stop::Stop;
+use crate::watch;
 
 /// Does what the command line asks for.
 ///
@@ -25,6 +28,8 @@ use crate::stop::Stop;
 /// The error decides the exit status.
 pub fn run(options: Options) -> Result<()> {
     let stop = Stop::on_signals()?;
+    let for_watch = options.clone();
+    watch::last_resort(move |error| end_without_an_answer(&for_watch, error));
     let result = dispatch(&options, &stop);
     if let (Err(error), Command::Switch | Command::Run) = (&result, options.command)
         && error.class != Class::Usage
@@ -34,6 +39,27 @@ pub fn run(options: Options) -> Result<()> {
         return Err(Error::printed(error.class));
     }
     result
+}
+
+/// Ends the program where the server does not answer, and the call that waits for it cannot be ended:
+/// on a Unix socket. What that call would still have done is as safe as after a kill; but nobody can
+/// say here whether it was the flip.
+fn end_without_an_answer(options: &Options, error: Error) {
+    static ENDING: AtomicBool = AtomicBool::new(false);
+    let moves = matches!(options.command, Command::Switch | Command::Run);
+    let class = if moves {
+        Class::OutcomeUnknown
+    } else {
+        Class::Failed
+    };
+    let error = Error { class, ..error };
+    if !ENDING.swap(true, Ordering::SeqCst) {
+        crate::report::error(&error);
+        if moves {
+            say_who_is_in_charge(options, &error);
+        }
+    }
+    std::process::exit(class.exit_status().into());
 }
 
 fn dispatch(options: &Options, stop: &Stop) -> Result<()> {
@@ -84,8 +110,12 @@ fn say_who_is_in_charge(options: &Options, error: &Error) {
 }
 
 fn in_charge(options: &Options) -> Result<bool> {
-    let mut session = open::open(options, Side::Source)?;
-    Ok(capture::read_state(&mut session)?.is_some_and(|state| state.use_next_db))
+    let mut session = open::open_to_ask(options, Side::Source)?;
+    let switched = capture::read_state(&mut session)?.is_some_and(|state| state.use_next_db);
+    if !switched && session.in_recovery() {
+        return Err(Error::failed("a standby may not have heard of it yet"));
+    }
+    Ok(switched)
 }
 
 /// Prints a number and its noun: `1 table`, `2 tables`.

@@ -14,7 +14,7 @@ use crate::error::{Error, Result, Side};
 use crate::follow::{self, Followed};
 use crate::guard;
 use crate::ident::QualifiedName;
-use crate::lock::Patience;
+use crate::lock::{self, Patience};
 use crate::plan;
 use crate::session::Session;
 use crate::stop::Stop;
@@ -45,6 +45,23 @@ pub fn open(options: &Options, side: Side) -> Result<Session> {
     Session::open(&conninfo, side, options.command.name())
 }
 
+/// Opens one side to ask it something: an answer, and a lock that somebody holds, is not waited for any
+/// longer than a connection would be.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_to_ask(options: &Options, side: Side) -> Result<Session> {
+    let option = match side {
+        Side::Source => &options.source,
+        Side::Destination => &options.destination,
+    };
+    let conninfo = Conninfo::resolve(side, option.as_deref())?.impatient();
+    let mut session = Session::open(&conninfo, side, options.command.name())?;
+    let limit = conninfo.patience().as_millis();
+    session.execute("set up a session", &format!("SET lock_timeout = {limit}"))?;
+    Ok(session)
+}
+
 impl Both {
     /// Opens both sides and takes the advisory lock.
     ///
@@ -66,6 +83,7 @@ impl Both {
         let destination_database = catalog::read_database(&mut destination)?;
         catalog::refuse_same_database(&source_database, &destination_database)?;
         guard::take(&mut source)?;
+        lock::give_way(&source, options.lock_timeout)?;
         Ok(Both {
             source,
             destination,
@@ -251,6 +269,7 @@ pub fn prepare_claimed(
     mut claim: Claim,
     stop: &Stop,
 ) -> Result<Prepared> {
+    claim.refuse_in_charge()?;
     mend_fence(&mut both.source)?;
     destination::refuse_written(&both.close(options, &claim, stop)?)?;
     destination::look_at_schema(&mut both.destination, &mut claim)?;

@@ -1,6 +1,6 @@
 //! `status`: asks both sides, waits for neither longer than a connection takes.
 
-use super::open::open;
+use super::open::open_to_ask;
 use crate::cli::Options;
 use crate::error::{Result, Side};
 use crate::report;
@@ -11,8 +11,8 @@ use crate::status;
 /// # Errors
 /// Neither side could be asked.
 pub fn status(options: &Options) -> Result<()> {
-    let source = open(options, Side::Source);
-    let destination = open(options, Side::Destination);
+    let source = open_to_ask(options, Side::Source);
+    let destination = open_to_ask(options, Side::Destination);
     if let (Err(error), Err(_)) = (&source, &destination) {
         return Err(error.clone());
     }

@@ -1,5 +1,6 @@
 //! `switch`: cycles until the two databases are close, then the window; as often as patience allows.
 
+pub mod after;
 mod decide;
 mod quiet;
 mod settle;
@@ -97,7 +98,7 @@ pub fn switch(
             Attempt::Flipped(window) => return Ok(Some(window)),
             Attempt::Unknown(error) => {
                 log::warn!("{error}; looking whether the flip has committed");
-                return match settle(observer, &error, setup.patience)? {
+                return match settle(observer, cycles.reader.pid(), &error, setup.patience)? {
                     Outcome::Flipped => Ok(None),
                     Outcome::NotFlipped => Err(error),
                 };

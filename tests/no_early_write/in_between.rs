@@ -147,22 +147,24 @@ fn what_was_written_before_a_flip_was_lost_is_named_and_copied_anew() {
     mended(&stage, &before, &["t", "part"]);
 }
 
+/// They throw away what somebody has written, so they say so first.
 #[test]
-fn copy_and_run_mend_it_by_themselves() {
+fn copy_and_run_say_it_and_mend_it_when_they_are_run_again() {
     let (stage, running) = between();
     let pair = &stage.pair;
     pair.on_destination("TRUNCATE untouched");
     lose_the_flip(&stage, running);
-    pair.run(&["copy"]).expect(0).expect_stderr(
-        "table \"public\".\"untouched\" was written into on the destination by somebody else",
-    );
+    let told =
+        "table \"public\".\"untouched\" was written into on the destination by somebody else";
+    pair.run(&["copy"]).expect(1).expect_stderr(told);
+    assert_eq!(pair.on_destination("SELECT count(*) FROM untouched"), "0");
+    pair.run(&["copy"]).expect(0);
     compare::assert_equal(pair);
     let running = up_to_the_flip(&stage);
     pair.on_destination("DELETE FROM untouched");
     lose_the_flip(&stage, running);
-    pair.run(&["run"])
-        .expect(0)
-        .expect_stderr("copying what they wrote into anew");
+    expect_source_in_charge(pair.run(&["run"]), 1).expect_stderr(told);
+    pair.run(&["run"]).expect(0);
     compare::assert_equal(pair);
     assert!(stage.flipped());
 }

@@ -90,7 +90,7 @@ const STEPS: &[Step] = &[
     step("SELECT", "DROP TABLE r3; DROP TABLE k2;"),
     // A part of the second level, a first level with two of them, one that the default made room for.
     step(
-        "CREATE TABLE t_x2 PARTITION OF t_x FOR VALUES FROM (100) TO (200); INSERT INTO t_x2 VALUES ('x', 100, 'new');
+        "CREATE TABLE t_x2 PARTITION OF t_x FOR VALUES FROM (100) TO (200); INSERT INTO t_x2 VALUES ('x', 100, 'new') ON CONFLICT DO NOTHING;
          CREATE TABLE t_y (LIKE \"Two 'levels\") PARTITION BY RANGE (b);
          CREATE TABLE t_y1 PARTITION OF t_y FOR VALUES FROM (0) TO (100); CREATE TABLE t_y2 PARTITION OF t_y DEFAULT;
          BEGIN; LOCK TABLE \"Two 'levels\"; INSERT INTO t_y SELECT * FROM t_rest WHERE a = 'y'; DELETE FROM t_rest WHERE a = 'y';
@@ -103,9 +103,9 @@ const STEPS: &[Step] = &[
     // The default goes, with rows that a partition made later takes in.
     step(
         "CREATE TEMP TABLE z AS SELECT * FROM t_rest; DROP TABLE t_rest;
-         CREATE TABLE t_z PARTITION OF \"Two 'levels\" FOR VALUES IN ('z'); INSERT INTO t_z SELECT a, b, 'in t_z' FROM z WHERE a = 'z';
+         CREATE TABLE t_z PARTITION OF \"Two 'levels\" FOR VALUES IN ('z'); INSERT INTO t_z SELECT a, b, 'in t_z' FROM z WHERE a = 'z' ON CONFLICT DO NOTHING;
          DROP TABLE t_x1; CREATE TABLE t_x3 PARTITION OF t_x FOR VALUES FROM (0) TO (50);
-         INSERT INTO \"Two 'levels\" SELECT 'x', i, 'in t_x3' FROM generate_series(3, 30) i;",
+         INSERT INTO \"Two 'levels\" SELECT 'x', i, 'in t_x3' FROM generate_series(3, 30) i ON CONFLICT DO NOTHING;",
         "DROP TABLE t_rest; CREATE TABLE t_z PARTITION OF \"Two 'levels\" FOR VALUES IN ('z');
          DROP TABLE t_x1; CREATE TABLE t_x3 PARTITION OF t_x FOR VALUES FROM (0) TO (50);",
     ),
