@@ -128,7 +128,8 @@ fn verify_ends_when_a_server_falls_silent_and_passes_then() {
 const SWITCH: &[&str] = &[
     "switch",
     "--unverified",
-    "--lock-timeout=20000",
+    "--lock-timeout=4000",
+    "--lock-attempts=2",
     "--interval=0.05",
 ];
 
