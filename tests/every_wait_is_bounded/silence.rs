@@ -107,8 +107,8 @@ fn sync_ends_when_a_server_falls_silent_and_goes_on() {
     }
 }
 
-const A: &str = "\"public\".\"a\"";
-const B: &str = "\"public\".\"b\"";
+pub const A: &str = "\"public\".\"a\"";
+pub const B: &str = "\"public\".\"b\"";
 
 #[test]
 fn verify_ends_when_a_server_falls_silent_and_passes_then() {
