@@ -20,5 +20,8 @@ mod nothing_is_forgotten_early;
 mod nothing_is_missed;
 mod one_by_one;
 mod random_changes;
+mod secrets;
+mod soak;
+mod testimony;
 mod the_pointer_flips_last;
 mod the_window;

@@ -1,6 +1,10 @@
 //! Promise 5: after the flip no write commits on the source, from any session, at any isolation level,
 //! whatever it had begun before.
 
+mod after_switch;
+mod prepared;
+mod under_way;
+
 use std::io::Write;
 
 use postgres::Client;
@@ -300,28 +304,6 @@ fn the_answer_of_use_next_db_holds_to_the_end_of_the_transaction() {
     client
         .batch_execute("UPDATE plain SET n = 0 WHERE id = 1; COMMIT")
         .unwrap();
-    switch(&stage);
-    compare::assert_equal(&stage.pair);
-}
-
-#[test]
-fn a_prepared_transaction_that_wrote_is_waited_for_and_named() {
-    let stage = stage();
-    stage.pair.on_source(
-        "BEGIN; UPDATE plain SET n = 0 WHERE id = 1; PREPARE TRANSACTION 'it is not over'",
-    );
-    let patience = [
-        "switch",
-        "--unverified",
-        "--lock-timeout=300",
-        "--lock-attempts=2",
-        "--interval=0.05",
-    ];
-    expect_source_in_charge(stage.pair.run(&patience), 4)
-        .expect_stderr("prepared transaction 'it is not over' (user postgres, ");
-    stage
-        .pair
-        .on_source("UPDATE plain SET n = 0 WHERE id = 2; COMMIT PREPARED 'it is not over'");
     switch(&stage);
     compare::assert_equal(&stage.pair);
 }

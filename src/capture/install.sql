@@ -20,7 +20,9 @@ CREATE TABLE IF NOT EXISTS switchover.state (
     initialized_at       timestamptz,
     copied_at            timestamptz,
     verified_at          timestamptz,
-    switched_at          timestamptz
+    switched_at          timestamptz,
+    -- What the database had before --after-switch=readonly: nothing is ''; NULL: that was not done.
+    former_read_only     text
 );
 
 -- Which rows have changed since the last cycle: keys, never contents. Two tables take turns, so that the

@@ -241,27 +241,30 @@ BEGIN
     )
 }
 
-/// The text that identifies a row in the log: the key column's, or that of an array of texts.
+/// The text that identifies a row in the log: the key column's, or that of an array of texts; NULL, which stands
+/// for the whole table, if a column is NULL, which a key's becomes only when it is no key any more.
+///
+/// `concat()` prints a value by its type's output function, which only superusers can write. A cast to text may
+/// be defined by the owner of the type, and would run with the rights of the trigger function's owner: never
+/// cast here, not even what is of a built-in type today, because the table's owner may change that tomorrow.
 pub fn row_id(record: &str, key: &Key) -> String {
-    let texts: Vec<String> = key
+    let values: Vec<String> = key
         .columns
         .iter()
-        .map(|column| key_text(&format!("{record}.{}", ident(&column.name)), column))
+        .map(|column| format!("{record}.{}", ident(&column.name)))
         .collect();
-    match texts.as_slice() {
+    let texts: Vec<String> = values
+        .iter()
+        .map(|value| format!("pg_catalog.concat({value})"))
+        .collect();
+    let text = match texts.as_slice() {
         [one] => one.clone(),
         several => format!("(ARRAY[{}])::pg_catalog.text", several.join(", ")),
-    }
-}
-
-/// The text of a key column. A type's owner may define its cast to text, which would run here with the
-/// rights of the trigger function's owner; so only built-in types, whose names need no schema, are
-/// cast, and the others printed by their output functions, which only superusers can write.
-fn key_text(value: &str, column: &KeyColumn) -> String {
-    match column.type_name.contains('.') {
-        false => format!("{value}::pg_catalog.text"),
-        true => format!("pg_catalog.format('%s', {value})"),
-    }
+    };
+    format!(
+        "CASE WHEN {} IS NULL THEN NULL ELSE {text} END",
+        values.join(" IS NULL OR ")
+    )
 }
 
 /// Returns a query for the distinct changed keys of a table, as columns k1, k2, … of the key's own

@@ -22,8 +22,10 @@ mod writing;
 pub use report::{Finding, outcome, print, sort};
 
 use crate::catalog::{self, Catalog, Oid, Selection};
+use crate::cli::AfterSwitch;
 use crate::error::{Class, Error, Result, Side};
 use crate::session::Session;
+use crate::switch::after;
 
 /// Long enough for the lock of a quick ALTER TABLE to pass, and no burden on those who queue behind us.
 const LOCK_TIMEOUT_MS: u32 = 500;
@@ -48,6 +50,8 @@ pub struct CheckOptions {
     pub truncate: bool,
     /// The number of parallel workers.
     pub jobs: usize,
+    /// What is done to the source after the flip.
+    pub after_switch: AfterSwitch,
 }
 
 /// One side, as far as it could be reached and read.
@@ -94,6 +98,14 @@ fn check_source(source: &mut Looked, options: &CheckOptions, findings: &mut Vec<
     tables::source(source, options, findings);
     activity::source(source, findings);
     objects::event_triggers(source, findings);
+    let lacking = |session: &mut Session| {
+        let errors = after::lacking(session, options.after_switch)?;
+        Ok(errors
+            .into_iter()
+            .map(|error| Finding::failure(Side::Source, error))
+            .collect())
+    };
+    source.find(findings, lacking);
 }
 
 fn check_destination(side: &mut Looked, options: &CheckOptions, findings: &mut Vec<Finding>) {
@@ -166,7 +178,9 @@ impl Looked {
         match self.try_ask(question) {
             Ok(answer) => Some(answer),
             Err(error) => {
-                let finding = Finding::failure(self.side(), with_mend(error));
+                let lost = error.connection_lost;
+                let mut finding = Finding::failure(self.side(), with_mend(error));
+                finding.lost = lost;
                 // The same trouble, met again by the next question, is said once.
                 if !findings.contains(&finding) {
                     findings.push(finding);

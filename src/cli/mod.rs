@@ -74,6 +74,8 @@ pub struct Options {
     pub lock_attempts: u32,
     /// `--terminate-blockers`: end the sessions that hold the lock up.
     pub terminate_blockers: bool,
+    /// `--after-switch`: what becomes of the source's sessions.
+    pub after_switch: AfterSwitch,
     /// `--unverified`: switch without a passed `verify`; `run` leaves it out.
     pub unverified: bool,
     /// `--json`: print the result as JSON.
@@ -93,6 +95,15 @@ pub struct Patterns {
     pub tables: Vec<String>,
     /// `--exclude-table`.
     pub exclude_tables: Vec<String>,
+}
+
+/// What is done to the source once the destination is in charge, in this order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AfterSwitch {
+    /// `readonly`: new sessions are read-only, by a setting of the database.
+    pub readonly: bool,
+    /// `terminate`: the sessions that clients have are ended.
+    pub terminate: bool,
 }
 
 /// When to draw progress bars.

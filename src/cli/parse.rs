@@ -165,6 +165,7 @@ fn options(command: Command, matches: &Matches) -> Result<Options> {
             .number("lock-attempts", "a whole number", 1..=100_000)?
             .unwrap_or(LOCK_ATTEMPTS),
         terminate_blockers: matches.opt_present("terminate-blockers"),
+        after_switch: values.after_switch()?,
         unverified: matches.opt_present("unverified"),
         json: matches.opt_present("json"),
         force: matches.opt_present("force"),

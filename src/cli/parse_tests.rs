@@ -1,5 +1,5 @@
-use crate::cli::Progress;
 use crate::cli::flags::Flag;
+use crate::cli::{AfterSwitch, Progress};
 
 use super::*;
 
@@ -22,6 +22,7 @@ fn value_of(flag: &Flag) -> &'static str {
     match flag.argument {
         Some("CONNINFO") => "dbname=x",
         Some("WHEN") => "never",
+        Some("WHAT") => "readonly,terminate",
         Some("N" | "SECONDS" | "ROWS" | "MS") => "7",
         _ => "x",
     }
@@ -127,6 +128,31 @@ fn values_arrive_in_their_fields() {
     assert_eq!(options.lock_timeout, Duration::from_millis(200));
     assert_eq!(options.lock_attempts, 3);
     assert!(options.terminate_blockers && options.unverified);
+}
+
+#[test]
+fn both_that_can_come_after_the_switch_may_be_asked_for_together() {
+    let both = AfterSwitch {
+        readonly: true,
+        terminate: true,
+    };
+    for line in [
+        "switch --after-switch=readonly,terminate",
+        "run --after-switch terminate,readonly",
+        "check --after-switch=terminate --after-switch=readonly",
+    ] {
+        assert_eq!(options_of(line).after_switch, both, "{line}");
+    }
+    let one = options_of("switch --after-switch=readonly").after_switch;
+    assert!(one.readonly && !one.terminate);
+    assert_eq!(options_of("switch").after_switch, AfterSwitch::default());
+    for value in ["", "read-only", "readonly,", "readonly;terminate"] {
+        let error = error_of(&["switch", &format!("--after-switch={value}")]);
+        let expected = format!(
+            "invalid value \"{value}\" for option --after-switch: expected readonly, terminate"
+        );
+        assert!(error.contains(&expected), "{error}");
+    }
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use getopts::Matches;
 
-use super::Progress;
 use super::complaint::{is_like_conninfo, shown};
+use super::{AfterSwitch, Progress};
 use crate::error::{Error, Result};
 
 const INTERVAL: f64 = 1.0;
@@ -77,6 +77,24 @@ impl Values<'_> {
             ));
         }
         Ok(Duration::from_secs_f64(seconds.unwrap_or(INTERVAL)))
+    }
+
+    /// Reads a list; the order of its words means nothing, because only one is sensible.
+    pub(super) fn after_switch(&self) -> Result<AfterSwitch> {
+        let mut after = AfterSwitch::default();
+        for value in self.0.opt_strs("after-switch") {
+            for word in value.split(',') {
+                match word.trim() {
+                    "readonly" => after.readonly = true,
+                    "terminate" => after.terminate = true,
+                    _ => {
+                        let expected = "readonly, terminate, or both with a comma";
+                        return Err(invalid("after-switch", &value, expected));
+                    }
+                }
+            }
+        }
+        Ok(after)
     }
 
     pub(super) fn progress(&self) -> Result<Progress> {

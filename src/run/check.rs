@@ -27,6 +27,7 @@ pub fn check(options: &Options) -> Result<()> {
         no_privileges: options.no_privileges,
         truncate: options.truncate,
         jobs: options.jobs,
+        after_switch: options.after_switch,
     };
     let findings = check::check(source, open(options, Side::Destination), &asked);
     check::print(&findings, options.json, options.quiet)?;

@@ -7,6 +7,7 @@ use crate::cli::Options;
 use crate::destination;
 use crate::error::Result;
 use crate::stop::Stop;
+use crate::switch::after;
 
 /// Removes the capture from the source and the bookkeeping from the destination. After the switch the
 /// source keeps what refuses writers, unless `--force`.
@@ -29,6 +30,9 @@ pub fn drop(options: &Options, both: &mut Both, stop: &Stop) -> Result<()> {
             "the destination is clean; the source keeps refusing writes (drop --force ends that)"
         );
         return Ok(());
+    }
+    if switched {
+        after::undo(&mut both.source)?;
     }
     if state.is_some() && !switched {
         // A sync that comes between two tables must not believe that all are captured.

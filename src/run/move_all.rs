@@ -7,6 +7,7 @@ use crate::cli::Options;
 use crate::destination;
 use crate::error::{Result, Side};
 use crate::stop::Stop;
+use crate::switch::after;
 
 /// check, init, copy, sync, verify and switch. Run again after a failure, it goes on where it ended.
 ///
@@ -22,6 +23,7 @@ pub fn run(options: &Options, stop: &Stop) -> Result<()> {
         _ => check::check(options)?,
     }
     let mut both = Both::open(options)?;
+    after::refuse_unable(&mut both.source, options.after_switch)?;
     init::init(options, &mut both, stop)?;
     let state = both.state()?;
     let claim = destination::claim(&mut both.destination, &both.source_database.identity)?;

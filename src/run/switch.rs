@@ -9,7 +9,7 @@ use crate::destination;
 use crate::error::{Class, Error, Result};
 use crate::session::Session;
 use crate::stop::Stop;
-use crate::switch::{self, Setup, Window};
+use crate::switch::{self, Setup, Window, after};
 
 /// Says that it is done where it is, else switches.
 ///
@@ -17,14 +17,19 @@ use crate::switch::{self, Setup, Window};
 /// No verify has passed since the copy; what [`switch::switch`] says.
 pub fn command(options: &Options, mut both: Both, stop: &Stop) -> Result<()> {
     let state = both.state()?;
+    if state.phase != Phase::Switched {
+        after::refuse_unable(&mut both.source, options.after_switch)?;
+    }
     if state.phase == Phase::Switched {
         log::info!(
             "the switch was done at {}: the destination is in charge",
             state.switched_at.as_deref().unwrap_or("an unknown time")
         );
+        after::act(&both.source, options.after_switch, stop);
         if destination::installed(&mut both.destination)? {
             let identity = &both.source_database.identity;
             let claim = destination::claim(&mut both.destination, identity)?;
+            destination::note_flip(&mut both.destination)?;
             copy::check_foreign_keys(options, &mut both.destination, &claim.run, stop);
         }
         return Ok(());
@@ -60,6 +65,7 @@ pub fn switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result
                 "the destination is in charge: another run has switched to {}",
                 prepared.state.destination_name
             );
+            after::act(&prepared.observer, options.after_switch, stop);
             Ok(())
         }
         other => other,
@@ -100,7 +106,11 @@ fn close_and_switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> 
     if window.is_some() {
         prepared.cycles.reader.clear_log();
     }
+    after::act(&prepared.observer, options.after_switch, stop);
     let applier = &mut prepared.cycles.applier;
+    if let Err(error) = destination::note_flip(applier.session()) {
+        log::warn!("{error}; run switch again for that");
+    }
     let run = applier.run_token().to_string();
     copy::check_foreign_keys(options, applier.session(), &run, stop);
     Ok(())

@@ -1,5 +1,6 @@
 //! `switch`: cycles until the two databases are close, then the window; as often as patience allows.
 
+pub mod after;
 mod decide;
 mod quiet;
 mod settle;
