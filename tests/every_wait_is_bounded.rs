@@ -5,6 +5,7 @@
 //! what it has waited for, and go on when it is run again.
 
 mod ended;
+mod settings;
 mod silence;
 mod standby;
 
