@@ -9,10 +9,7 @@ use crate::support::wait_for;
 
 use super::fault::{Fault, Sides};
 use super::plan::{Plan, Step};
-use super::scene::Scene;
-
-/// How long a command may go on after the last fault; longer is a hang.
-const BOUND: Duration = Duration::from_secs(60);
+use super::scene::{BOUND, Scene};
 
 const DESTINATION_IN_CHARGE: &str = "pg_switchover: the destination is in charge";
 
