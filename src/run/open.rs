@@ -13,7 +13,7 @@ use crate::destination::{self, Claim};
 use crate::error::{Error, Result, Side};
 use crate::follow::{self, Followed};
 use crate::guard;
-use crate::lock::Patience;
+use crate::lock::{self, Patience};
 use crate::plan;
 use crate::session::Session;
 use crate::stop::Stop;
@@ -82,6 +82,7 @@ impl Both {
         let destination_database = catalog::read_database(&mut destination)?;
         catalog::refuse_same_database(&source_database, &destination_database)?;
         guard::take(&mut source)?;
+        lock::give_way(&source, options.lock_timeout)?;
         Ok(Both {
             source,
             destination,
@@ -249,6 +250,7 @@ pub fn prepare_claimed(
     mut claim: Claim,
     stop: &Stop,
 ) -> Result<Prepared> {
+    claim.refuse_in_charge()?;
     mend_fence(&mut both.source)?;
     destination::look_at_schema(&mut both.destination, &mut claim)?;
     both.bring(&state.selection, &claim, stop)?;
