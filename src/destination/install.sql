@@ -11,7 +11,8 @@ CREATE TABLE IF NOT EXISTS switchover.state (
     schema_created_at timestamptz,          -- copy --create-schema brought tables without keys
     schema_finished_at timestamptz,         -- and this is when keys, indexes and the rest followed
     schema_options    text[],               -- --no-owner, --no-privileges, --pg-bindir then, for what follows
-    copied_at         timestamptz           -- every table is here
+    copied_at         timestamptz,          -- every table is here
+    switched_at       timestamptz           -- a run has seen the flip committed: this side is in charge
 );
 
 -- One row per table that copy has begun; finished_at says that it is all here.

@@ -29,6 +29,26 @@ pub struct Claim {
     pub schema_created: bool,
     /// And has added keys, indexes and constraints since.
     pub schema_finished: bool,
+    /// Since when the destination is known to be in charge, as text.
+    pub switched_at: Option<String>,
+}
+
+impl Claim {
+    /// Refuses a destination that is in charge although the source's pointer says otherwise: the source has been
+    /// failed over to a replica that had not received the flip, or restored from a backup of before. What
+    /// applications have written to the destination since would be overwritten.
+    ///
+    /// # Errors
+    /// That is so.
+    pub fn refuse_in_charge(&self) -> Result<()> {
+        match &self.switched_at {
+            None => Ok(()),
+            Some(when) => Err(Error::failed(format!(
+                "the destination is in charge since {when}, and the source has lost the flip: it is a replica that had not received it, or was restored from a backup"
+            ))
+            .mend("stop the applications on the source, bring over by hand what they have written there since, then drop")),
+        }
+    }
 }
 
 /// A table that `copy` has begun or finished.
@@ -117,7 +137,18 @@ pub fn claim(session: &mut Session, source_identity: &str) -> Result<Claim> {
         copied: row.get(1),
         schema_created: row.get(2),
         schema_finished: row.get(3),
+        switched_at: row.get(4),
     })
+}
+
+/// Notes that the flip has been seen committed.
+///
+/// # Errors
+/// As the server says.
+pub fn note_flip(session: &mut Session) -> Result<()> {
+    let sql = "UPDATE switchover.state SET switched_at = pg_catalog.clock_timestamp()
+                WHERE switched_at IS NULL";
+    session.execute("note the flip", sql)
 }
 
 /// Looks again whether `copy --create-schema` has made the schema since the claim.

@@ -41,6 +41,7 @@ pub fn copy(
         Phase::Capturing | Phase::Copied => {}
         Phase::Idle | Phase::Switched => open::refuse_unready(&state)?,
     }
+    claim.refuse_in_charge()?;
     if claim.schema_finished {
         both.bring(&state.selection, claim, stop)?;
     }

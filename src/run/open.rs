@@ -250,6 +250,7 @@ pub fn prepare_claimed(
     mut claim: Claim,
     stop: &Stop,
 ) -> Result<Prepared> {
+    claim.refuse_in_charge()?;
     mend_fence(&mut both.source)?;
     destination::look_at_schema(&mut both.destination, &mut claim)?;
     both.bring(&state.selection, &claim, stop)?;

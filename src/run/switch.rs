@@ -29,6 +29,7 @@ pub fn command(options: &Options, mut both: Both, stop: &Stop) -> Result<()> {
         if destination::installed(&mut both.destination)? {
             let identity = &both.source_database.identity;
             let claim = destination::claim(&mut both.destination, identity)?;
+            destination::note_flip(&mut both.destination)?;
             copy::check_foreign_keys(options, &mut both.destination, &claim.run, stop);
         }
         return Ok(());
@@ -107,6 +108,9 @@ fn close_and_switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> 
     }
     after::act(&prepared.observer, options.after_switch, stop);
     let applier = &mut prepared.cycles.applier;
+    if let Err(error) = destination::note_flip(applier.session()) {
+        log::warn!("{error}; run switch again for that");
+    }
     let run = applier.run_token().to_string();
     copy::check_foreign_keys(options, applier.session(), &run, stop);
     Ok(())

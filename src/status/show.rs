@@ -115,6 +115,10 @@ pub fn text(status: &Status) -> String {
 }
 
 fn in_charge(status: &Status, side: &str) -> String {
+    let there = status.destination();
+    if let ("both", Some(when)) = (side, there.and_then(|there| there.switched_at.as_ref())) {
+        return format!("both: the source has lost the flip of {when}, and takes writes");
+    }
     match status
         .source()
         .and_then(|source| source.switched_at.as_ref())

@@ -9,6 +9,7 @@
 //! ROW EXCLUSIVE on it to the end of its transaction. When it is granted, every earlier writer has
 //! ended and every later one waits, before its changes can be committed.
 
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use postgres::error::SqlState;
@@ -16,7 +17,9 @@ use postgres::error::SqlState;
 use crate::cycle::{Applied, Confirmation, Cycles, Extent, Limits};
 use crate::error::{Error, Result};
 use crate::lock::{self, Blocker};
-use crate::session::{Session, text};
+use crate::session::{Canceller, Session, text};
+
+use super::settle::warn_unconfirmed;
 
 /// Bytes of literals that the window's first message may bring. On their way they are here about five
 /// times: as the driver's rows, as ours, and in the message.
@@ -78,6 +81,7 @@ pub fn attempt(
         rows: cycles.max_pending(),
         bytes: MESSAGE_BYTES,
     };
+    let canceller = cycles.reader.session().canceller();
     let started = Instant::now();
     let reader = &mut cycles.reader;
     let (read, blockers) = lock::observed_by(reader.pid(), observer, timeout, terminate, || {
@@ -108,15 +112,17 @@ pub fn attempt(
         }
     };
     let second = started.elapsed();
-    // A commit keeps its locks while it waits for a standby; writers are held up no longer than promised.
-    cycles.reader.session().bound_standby(Some(timeout));
-    if let Err(error) = cycles.reader.finish("flip the pointer", FLIP) {
+    if let Err(error) = flip(cycles, &canceller, timeout.saturating_sub(second)) {
         if error.is(&SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT) {
             return Err(error.mend(
                 "the destination took longer than --lock-timeout, so the source let its writers go on; run it again",
             ));
         }
-        return if error.connection_lost {
+        if lock::may_try_again(&error) {
+            return Ok(Attempt::NotYet(error.to_string(), Vec::new()));
+        }
+        // Only a server's own word says that its transaction has come to nothing.
+        return if error.connection_lost || error.sqlstate.is_none() {
             Ok(Attempt::Unknown(error))
         } else {
             Err(error)
@@ -132,6 +138,30 @@ pub fn attempt(
         total,
         applied,
     }))
+}
+
+/// Sends the flip. The server ends what takes longer than `left`, but for one thing: a commit that waits for a
+/// synchronous standby, with all writers behind it. It has happened then, and a cancel ends no more than that
+/// wait. Before its commit, a cancel rolls the flip back, and the server says so. Where no cancel gets through,
+/// the watch over our sessions ends this one.
+fn flip(cycles: &mut Cycles, canceller: &Canceller, left: Duration) -> Result<()> {
+    let (answered, wait) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let watcher = scope.spawn(move || {
+            let late = wait.recv_timeout(left) == Err(mpsc::RecvTimeoutError::Timeout);
+            if late {
+                canceller.cancel();
+            }
+            late
+        });
+        cycles.reader.session().bound_standby(Some(left));
+        let result = cycles.reader.finish("flip the pointer", FLIP);
+        drop(answered);
+        if watcher.join().unwrap_or_default() && result.is_ok() {
+            warn_unconfirmed(cycles.reader.session());
+        }
+        result
+    })
 }
 
 fn apply(

@@ -79,13 +79,29 @@ impl Stage {
         });
     }
 
-    /// Kills a running program and lets both servers notice.
+    /// Kills a running program and lets both servers notice. What a wire holds never arrives.
     pub fn kill(&self, running: Running) -> Outcome {
         let outcome = running.kill();
-        self.source_wire.release();
-        self.destination_wire.release();
-        self.source_wire.reset();
-        self.destination_wire.reset();
+        self.cut_off();
+        self.wait_until_free();
+        outcome
+    }
+
+    /// Cuts every connection, with what is held on it.
+    pub fn cut_off(&self) {
+        for wire in [&self.source_wire, &self.destination_wire] {
+            wire.reset();
+            wire.release();
+        }
+    }
+
+    /// Kills a running program while a message of its own is held, which arrives all the same: the network
+    /// had it already.
+    pub fn kill_with_a_message_on_its_way(&self, running: Running) -> Outcome {
+        let outcome = running.kill();
+        for wire in [&self.source_wire, &self.destination_wire] {
+            wire.release();
+        }
         self.wait_until_free();
         outcome
     }
