@@ -19,6 +19,7 @@ use open::Both;
 use crate::capture;
 use crate::cli::{Command, Options};
 use crate::error::{Class, Error, Result, Side};
+use crate::lock;
 use crate::stop::Stop;
 use crate::watch;
 
@@ -31,6 +32,7 @@ pub fn run(options: Options) -> Result<()> {
     let for_watch = options.clone();
     watch::last_resort(move |error| end_without_an_answer(&for_watch, error));
     let result = dispatch(&options, &stop);
+    lock::stop_giving_way();
     if let (Err(error), Command::Switch | Command::Run) = (&result, options.command)
         && error.class != Class::Usage
     {
