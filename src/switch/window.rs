@@ -184,7 +184,7 @@ fn apply(
             .applier
             .message(cycles.plans(), changes, confirmation, &settings)?;
     cycles.reader.make_durable(changes)?;
-    cycles.applier.send(&message, changes, cycle)?;
+    cycles.applier.send(&message, changes, confirmation)?;
     Ok(applied)
 }
 
@@ -203,23 +203,28 @@ fn active_log(cycles: &mut Cycles) -> Result<[&'static str; 2]> {
 
 /// The resting log is locked first: only a transaction that is older than the last rotation can hold
 /// it, and while we wait for that one, writers of the other log pass. The other way round such a
-/// writer and we would wait for each other.
+/// writer and we would wait for each other. Both in one statement, so that one time-out bounds both waits.
+/// From then on, whoever has locked a table and wants to write waits for us; a table that we wait for is
+/// given up before that one is told of a deadlock.
 fn opening([resting, active]: &[&str; 2], timeout: Duration) -> String {
     let wait = (timeout * 9 / 10).as_millis().max(1);
     format!(
         "SET LOCAL lock_timeout = {wait}; SET LOCAL statement_timeout = {wait};
-         LOCK TABLE {resting} IN EXCLUSIVE MODE;
-         LOCK TABLE {active} IN EXCLUSIVE MODE; {}",
+         LOCK TABLE {resting}, {active} IN EXCLUSIVE MODE; {}
+         SELECT pg_catalog.set_config('lock_timeout', GREATEST(1, LEAST({wait},
+             EXTRACT(epoch FROM pg_catalog.current_setting('deadlock_timeout')::interval) * 500)
+             )::int8::text, true);",
         remaining("statement_timeout", timeout)
     )
 }
 
 /// Sets a time-out to what is left of `timeout` since the message arrived. The statement's snapshot is
-/// the transaction's, so it has to come after the lock.
+/// the transaction's, so it has to come after the lock. A clock that jumps in between makes it neither more
+/// than `timeout` nor no time-out at all.
 fn remaining(setting: &str, timeout: Duration) -> String {
     format!(
         "SELECT 'lock' AS kind, NULL AS id, w.ms AS first,
-                pg_catalog.set_config('{setting}', GREATEST(1, {} - w.ms)::int8::text, true) AS second
+                pg_catalog.set_config('{setting}', GREATEST(1, LEAST({0}, {0} - w.ms))::int8::text, true) AS second
            FROM (SELECT (EXTRACT(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.now()) * 1000)::float8)
                 AS w (ms);",
         timeout.as_millis()

@@ -1,7 +1,6 @@
 //! Real databases: film rental, music shop, and three hundred tables made from a seed.
 
 mod applications;
-mod chance;
 mod changes;
 mod generated;
 mod table;
@@ -14,10 +13,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use postgres::Client;
 use postgres::error::SqlState;
 
+use crate::support::chance::Chance;
 use crate::support::cluster::Cluster;
 use crate::support::pair::Pair;
 use crate::support::{compare, thorough, version_pairs};
-use chance::Chance;
 use generated::Generated;
 use writers::{Transaction, Writers};
 

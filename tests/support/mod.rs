@@ -7,6 +7,7 @@
 // Not every helper has a user in every configuration.
 #![allow(dead_code)]
 
+pub mod chance;
 pub mod cluster;
 pub mod compare;
 pub mod pair;
@@ -14,6 +15,7 @@ pub mod program;
 pub mod proxy;
 pub mod servers;
 pub mod stage;
+pub mod stall;
 pub mod workload;
 
 use std::time::{Duration, Instant};

@@ -162,6 +162,17 @@ impl Proxy {
             .change(|state| state.plan = Some((text.to_owned(), action)));
     }
 
+    /// Ends everything that goes on, and forgets what was planned: the wire is as new.
+    pub fn calm(&self) {
+        self.shared.change(|state| {
+            state.delay = Duration::ZERO;
+            state.stalled = false;
+            state.refusing = false;
+            state.held = false;
+            state.plan = None;
+        });
+    }
+
     /// Lets go what an [`Action`] holds.
     pub fn release(&self) {
         self.shared.change(|state| state.held = false);

@@ -1,11 +1,15 @@
 //! Writers that go on through a switchover and testify afterwards.
 //!
 //! Each writer is a thread with one connection. It writes down what was acknowledged, by which server and
-//! when; what was refused; and what it cannot know because the answer was lost. A refusal with SQLSTATE 25006
-//! sends it to the destination, as an application would go. Serialization failures and deadlocks are tried
-//! again. Everything else that a server says is unexpected, and part of the testimony.
+//! when; what was refused; and what it cannot know because the answer was lost. It goes to the destination, as an
+//! application would, when it learns of it ([`Learns`]). Serialization failures and deadlocks are tried
+//! again, and so are lost connections. Everything else that a server says is unexpected, and part of the testimony.
+//!
+//! Beside them, a [`Watch`] reads the destination, and notes what each of its snapshots shows.
 
+mod script;
 mod testimony;
+mod watch;
 mod writer;
 
 use std::sync::Arc;
@@ -14,6 +18,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub use testimony::Testimony;
+pub use watch::{Seen, Watch};
 
 use super::wait_for;
 
@@ -79,6 +84,22 @@ impl Kind {
     }
 }
 
+/// How a writer finds the new database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Learns {
+    /// A refusal with SQLSTATE 25006 sends it there.
+    ByRefusal,
+    /// It asks `switchover.use_next_db()` at the beginning of each transaction, and writes where that says.
+    ByAsking,
+    /// Never: it goes on writing to the source, for ever.
+    Never,
+}
+
+impl Learns {
+    /// All of them.
+    pub const ALL: [Learns; 3] = [Learns::ByRefusal, Learns::ByAsking, Learns::Never];
+}
+
 /// Which server a writer talks to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Server {
@@ -118,6 +139,20 @@ impl Workload {
         kinds: &[Kind],
         pause: Duration,
     ) -> Workload {
+        let writers: Vec<_> = kinds
+            .iter()
+            .map(|kind| (*kind, Learns::ByRefusal))
+            .collect();
+        Workload::start_learning(source_uri, destination_uri, &writers, pause)
+    }
+
+    /// Like [`Workload::start_paced`], with a way to learn for each writer.
+    pub fn start_learning(
+        source_uri: &str,
+        destination_uri: &str,
+        writers: &[(Kind, Learns)],
+        pause: Duration,
+    ) -> Workload {
         let shared = Arc::new(Shared {
             source: source_uri.to_owned(),
             destination: destination_uri.to_owned(),
@@ -126,10 +161,12 @@ impl Workload {
             acknowledged: AtomicUsize::new(0),
             moved: AtomicUsize::new(0),
         });
-        let writers = kinds
+        let writers = writers
             .iter()
             .enumerate()
-            .map(|(number, kind)| writer::start(Arc::clone(&shared), number, *kind))
+            .map(|(number, (kind, learns))| {
+                writer::start(Arc::clone(&shared), number, *kind, *learns)
+            })
             .collect();
         Workload { shared, writers }
     }
@@ -139,7 +176,8 @@ impl Workload {
         self.shared.acknowledged.load(Ordering::Relaxed)
     }
 
-    /// How many writers have been refused by the source and gone to the destination.
+    /// How many writers the source has refused, or has told to go. All but those that never learn are at the
+    /// destination then.
     pub fn moved(&self) -> usize {
         self.shared.moved.load(Ordering::Relaxed)
     }
@@ -155,7 +193,7 @@ impl Workload {
         });
     }
 
-    /// Waits until every writer has gone to the destination.
+    /// Waits until every writer has gone to the destination, or has been refused if it never learns.
     ///
     /// # Panics
     /// When that takes more than a minute.
@@ -168,8 +206,14 @@ impl Workload {
     }
 
     /// Lets every writer end its transaction and collects what they know.
+    ///
+    /// # Panics
+    /// When a writer waits for more than a minute: something holds it up.
     pub fn stop(mut self) -> Testimony {
         self.shared.stop.store(true, Ordering::Relaxed);
+        wait_for("the ends of all writers", Duration::from_secs(60), || {
+            self.writers.iter().all(JoinHandle::is_finished)
+        });
         let records = std::mem::take(&mut self.writers)
             .into_iter()
             .map(|writer| writer.join().expect("a writer panicked"))
@@ -195,6 +239,14 @@ struct Acknowledged {
     answered: Instant,
 }
 
+/// One whose commit was sent, and the answer lost.
+#[derive(Clone, Debug)]
+struct Unknown {
+    effect: Effect,
+    server: Server,
+    sent: Instant,
+}
+
 /// What a transaction does to the tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Effect {
@@ -210,4 +262,15 @@ enum Effect {
         number: i32,
         content: Option<String>,
     },
+}
+
+impl Effect {
+    /// The ids that it puts into a table.
+    fn ids(&self, table: &str) -> Vec<&str> {
+        match (self, table) {
+            (Effect::Journal(ids), "journal") => ids.iter().map(String::as_str).collect(),
+            (Effect::Transfer(id), "transfer") => vec![id],
+            _ => Vec::new(),
+        }
+    }
 }

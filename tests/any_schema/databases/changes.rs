@@ -1,8 +1,8 @@
 //! Random statements that change the tables of a generated schema.
 
-use super::chance::Chance;
 use super::generated::insert;
 use super::table::{Column, Key, Made, Table, ident};
+use crate::support::chance::Chance;
 
 /// Makes one statement, or several that belong together. `truncates`: TRUNCATE may be among them.
 pub fn statement(chance: &mut Chance, tables: &[Table], truncates: bool) -> String {

@@ -1,8 +1,8 @@
 //! A schema of any number of tables made from a seed, with its rows.
 
-use super::chance::Chance;
 use super::table::{Key, Made, Table, Unique, ident, list, literal, name};
 use super::types::{Types, USER_TYPES};
+use crate::support::chance::Chance;
 
 /// The schemas of the tables, quoted.
 const SCHEMAS: &[&str] = &[

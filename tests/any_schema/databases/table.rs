@@ -1,7 +1,7 @@
 //! One generated table: its columns, its key, its partitions.
 
-use super::chance::Chance;
 use super::types::{Type, Types};
+use crate::support::chance::Chance;
 
 /// How a column gets its values.
 #[derive(Clone, Debug, PartialEq)]

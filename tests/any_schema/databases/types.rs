@@ -1,6 +1,6 @@
 //! Every type that a generated column may have, each with an expression that makes a value of a number.
 
-use super::chance::Chance;
+use crate::support::chance::Chance;
 
 /// A type of PostgreSQL, or one of the generated schema.
 #[derive(Clone, Debug)]

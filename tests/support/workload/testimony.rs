@@ -1,12 +1,16 @@
-//! What the writers know, held against what a database says.
+//! What the writers know, held against what the databases say.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod judge;
+
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use postgres::Client;
 
+use super::watch::{self, Seen};
 use super::writer::Record;
-use super::{Acknowledged, Effect, Server};
+use super::{Acknowledged, Server, Unknown};
+use judge::View;
 
 /// What all writers know after their end.
 pub struct Testimony {
@@ -18,8 +22,17 @@ impl Testimony {
         Testimony { records }
     }
 
+    /// How many transactions were acknowledged.
+    pub fn number_acknowledged(&self) -> usize {
+        self.acknowledged().count()
+    }
+
     fn acknowledged(&self) -> impl Iterator<Item = &Acknowledged> {
         self.records.iter().flat_map(|record| &record.acknowledged)
+    }
+
+    fn unknowns(&self) -> impl Iterator<Item = &Unknown> {
+        self.records.iter().flat_map(|record| &record.unknown)
     }
 
     /// How many transactions were acknowledged by a server.
@@ -29,7 +42,7 @@ impl Testimony {
             .count()
     }
 
-    /// How many writers the source refused.
+    /// How often the source refused a writer, or told one to go.
     pub fn refusals(&self) -> usize {
         self.records
             .iter()
@@ -39,7 +52,14 @@ impl Testimony {
 
     /// How many transactions have an unknown fate.
     pub fn unknown(&self) -> usize {
-        self.records.iter().map(|record| record.unknown.len()).sum()
+        self.unknowns().count()
+    }
+
+    /// The ids that were refused, and so must not be in a table.
+    pub fn refused_ids(&self, table: &str) -> Vec<String> {
+        let refused = self.records.iter().flat_map(|record| &record.refused);
+        let ids = refused.flat_map(|effect| effect.ids(table));
+        ids.map(str::to_owned).collect()
     }
 
     /// The longest time during which no writer at all got an acknowledgement.
@@ -61,10 +81,25 @@ impl Testimony {
     /// # Panics
     /// With every contradiction.
     pub fn check(&self, client: &mut Client) {
-        let found = self.contradictions(client);
+        self.demand_none(&self.contradictions(client));
+    }
+
+    /// Holds the testimony against both databases after a switchover: the destination is in charge, and the
+    /// source has what it acknowledged and nothing from after the flip.
+    ///
+    /// # Panics
+    /// With every contradiction.
+    pub fn check_both(&self, source: &mut Client, destination: &mut Client) {
+        let mut found = self.contradictions(destination);
+        found.extend(self.contradictions_of_source(source, destination));
+        self.demand_none(&found);
+    }
+
+    /// Panics with what was found, if anything was.
+    pub fn demand_none(&self, found: &[String]) {
         assert!(
             found.is_empty(),
-            "the database contradicts the writers ({} acknowledged by the source, {} by the destination, {} refusals, {} unknown):\n{}",
+            "the databases contradict the writers ({} acknowledged by the source, {} by the destination, {} refusals, {} unknown):\n{}",
             self.acknowledged_by(Server::Source),
             self.acknowledged_by(Server::Destination),
             self.refusals(),
@@ -82,12 +117,103 @@ impl Testimony {
             .flat_map(|record| record.unexpected.clone())
             .collect();
         self.check_refusal_is_final(&mut found);
-        self.check_ids(client, "journal", &mut found);
-        self.check_ids(client, "transfer", &mut found);
-        self.check_accounts(client, &mut found);
-        self.check_counters(client, &mut found);
-        self.check_slots(client, &mut found);
+        found.extend(
+            self.view(&[Server::Source, Server::Destination])
+                .check(client),
+        );
         found
+    }
+
+    /// Lists how the source, after the flip, is not what it had acknowledged, or not what the destination
+    /// has been given: what it holds, and only that, was carried over.
+    pub fn contradictions_of_source(
+        &self,
+        source: &mut Client,
+        destination: &mut Client,
+    ) -> Vec<String> {
+        let mut found: Vec<String> = self
+            .view(&[Server::Source])
+            .check(source)
+            .into_iter()
+            .map(|line| format!("on the old source, {line}"))
+            .collect();
+        for table in ["journal", "transfer"] {
+            let there = judge::ids_in(destination, table);
+            let view = self.view(&[Server::Destination]);
+            let sent_there: BTreeSet<&str> = view
+                .effects()
+                .flat_map(|effect| effect.ids(table))
+                .collect();
+            let carried: BTreeSet<&String> = there
+                .keys()
+                .filter(|id| !sent_there.contains(id.as_str()))
+                .collect();
+            let left = judge::ids_in(source, table);
+            let left: BTreeSet<&String> = left.keys().collect();
+            for id in left.difference(&carried) {
+                found.push(format!(
+                    "{table} {id} is on the source and was not carried over"
+                ));
+            }
+            for id in carried.difference(&left) {
+                found.push(format!(
+                    "{table} {id} was carried over and is not on the source"
+                ));
+            }
+        }
+        found
+    }
+
+    /// Lists who was acknowledged by the wrong server: by the destination before `not_before`, when the source
+    /// was seen in charge, or by the source, though sent after `by`, when the destination was.
+    pub fn contradictions_of_flip(&self, not_before: Instant, by: Instant) -> Vec<String> {
+        self.acknowledged()
+            .filter_map(|one| match one.server {
+                Server::Destination if one.answered < not_before => Some(format!(
+                    "the destination acknowledged {:?} {:?} before the flip",
+                    one.effect,
+                    not_before - one.answered
+                )),
+                Server::Source if one.sent > by => Some(format!(
+                    "the source acknowledged {:?}, sent {:?} after the flip",
+                    one.effect,
+                    one.sent - by
+                )),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Lists which snapshots of the destination were no snapshots of the source. `client` is a session of the
+    /// database in charge, which has the last word about transactions whose answer was lost.
+    pub fn contradictions_of_watch(&self, seen: &[Seen], client: &mut Client) -> Vec<String> {
+        let mut committed = Vec::new();
+        for table in ["journal", "transfer"] {
+            committed.extend(
+                judge::ids_in(client, table)
+                    .into_keys()
+                    .map(|id| (table, id)),
+            );
+        }
+        watch::contradictions(seen, self.acknowledged(), &committed)
+    }
+
+    fn view(&self, servers: &[Server]) -> View<'_> {
+        View {
+            acknowledged: self
+                .acknowledged()
+                .filter(|one| servers.contains(&one.server))
+                .collect(),
+            unknown: self
+                .unknowns()
+                .filter(|one| servers.contains(&one.server))
+                .collect(),
+            refused: self
+                .records
+                .iter()
+                .flat_map(|record| &record.refused)
+                .collect(),
+        }
     }
 
     /// A commit that was sent after some refusal had arrived must not be acknowledged by the source.
@@ -107,146 +233,6 @@ impl Testimony {
                 ));
             }
         }
-    }
-
-    /// Every acknowledged id once, no refused one, the unknown ones at most once, and no others.
-    fn check_ids(&self, client: &mut Client, table: &str, found: &mut Vec<String>) {
-        let sql = format!("SELECT id, count(*) FROM workload.{table} GROUP BY id");
-        let present: BTreeMap<String, i64> = client
-            .query(&sql, &[])
-            .expect("ids")
-            .iter()
-            .map(|row| (row.get(0), row.get(1)))
-            .collect();
-        let acknowledged: BTreeSet<&str> = self
-            .acknowledged()
-            .flat_map(|one| ids(&one.effect, table))
-            .collect();
-        let refused: BTreeSet<&str> = self
-            .records
-            .iter()
-            .flat_map(|record| &record.refused)
-            .flat_map(|effect| ids(effect, table))
-            .collect();
-        let unknown: BTreeSet<&str> = self
-            .records
-            .iter()
-            .flat_map(|record| &record.unknown)
-            .flat_map(|(effect, _)| ids(effect, table))
-            .collect();
-        for id in &acknowledged {
-            if !present.contains_key(*id) {
-                found.push(format!("{table} {id} was acknowledged and is lost"));
-            }
-        }
-        for (id, count) in &present {
-            if *count > 1 {
-                found.push(format!("{table} {id} is there {count} times"));
-            }
-            let id = id.as_str();
-            if refused.contains(id) {
-                found.push(format!("{table} {id} was refused and is there"));
-            } else if !acknowledged.contains(id) && !unknown.contains(id) {
-                found.push(format!("{table} {id} is there, but nobody committed it"));
-            }
-        }
-    }
-
-    fn check_accounts(&self, client: &mut Client, found: &mut Vec<String>) {
-        let sum: i64 = client
-            .query_one("SELECT sum(balance)::bigint FROM workload.account", &[])
-            .expect("balances")
-            .get(0);
-        if sum != 50_000 {
-            found.push(format!("the balances add up to {sum}, not 50000"));
-        }
-        let wrong = "
-            SELECT a.id, a.balance, 1000
-                + (SELECT coalesce(sum(amount), 0)::bigint FROM workload.transfer WHERE payee = a.id)
-                - (SELECT coalesce(sum(amount), 0)::bigint FROM workload.transfer WHERE payer = a.id) AS expected
-            FROM workload.account a";
-        for row in client.query(wrong, &[]).expect("accounts") {
-            let (id, balance, expected): (i32, i64, i64) = (row.get(0), row.get(1), row.get(2));
-            if balance != expected {
-                found.push(format!(
-                    "account {id} has {balance}, its transfers say {expected}"
-                ));
-            }
-        }
-    }
-
-    fn check_counters(&self, client: &mut Client, found: &mut Vec<String>) {
-        let count = |effect: &Effect, id: i32| i64::from(*effect == Effect::Counter(id));
-        for row in client
-            .query("SELECT id, n FROM workload.counter", &[])
-            .expect("counters")
-        {
-            let (id, n): (i32, i64) = (row.get(0), row.get(1));
-            let least: i64 = self.acknowledged().map(|one| count(&one.effect, id)).sum();
-            let unknown = self.records.iter().flat_map(|record| &record.unknown);
-            let most = least + unknown.map(|(effect, _)| count(effect, id)).sum::<i64>();
-            if !(least..=most).contains(&n) {
-                found.push(format!(
-                    "counter {id} is {n}, {least} to {most} were counted"
-                ));
-            }
-        }
-    }
-
-    /// A slot holds what its last acknowledged transaction left, or a later unknown one.
-    fn check_slots(&self, client: &mut Client, found: &mut Vec<String>) {
-        let mut present: BTreeMap<(i32, i32), String> = client
-            .query("SELECT writer, number, content FROM workload.slot", &[])
-            .expect("slots")
-            .iter()
-            .map(|row| ((row.get(0), row.get(1)), row.get(2)))
-            .collect();
-        for (key, allowed) in self.allowed_slots() {
-            let actual = present.remove(&key);
-            if !allowed.contains(&actual) {
-                found.push(format!("slot {key:?} holds {actual:?}, not {allowed:?}"));
-            }
-        }
-        for (key, content) in present {
-            found.push(format!("slot {key:?} holds {content}, nobody wrote it"));
-        }
-    }
-
-    fn allowed_slots(&self) -> BTreeMap<(i32, i32), Vec<Option<String>>> {
-        let known = self.acknowledged().map(|one| (one.sent, true, &one.effect));
-        let unknown = self
-            .records
-            .iter()
-            .flat_map(|record| &record.unknown)
-            .map(|(effect, sent)| (*sent, false, effect));
-        let mut history: Vec<(Instant, bool, &Effect)> = known.chain(unknown).collect();
-        history.sort_by_key(|(sent, ..)| *sent);
-        let mut allowed: BTreeMap<(i32, i32), Vec<Option<String>>> = BTreeMap::new();
-        for (_, certain, effect) in history {
-            if let Effect::Slot {
-                writer,
-                number,
-                content,
-            } = effect
-            {
-                let states = allowed
-                    .entry((*writer, *number))
-                    .or_insert_with(|| vec![None]);
-                if certain {
-                    states.clear();
-                }
-                states.push(content.clone());
-            }
-        }
-        allowed
-    }
-}
-
-fn ids<'a>(effect: &'a Effect, table: &str) -> Vec<&'a str> {
-    match (effect, table) {
-        (Effect::Journal(ids), "journal") => ids.iter().map(String::as_str).collect(),
-        (Effect::Transfer(id), "transfer") => vec![id],
-        _ => Vec::new(),
     }
 }
 
