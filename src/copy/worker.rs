@@ -81,7 +81,7 @@ struct Ends {
 impl Ends {
     fn work(&mut self, work: &Work<'_>, crew: &Crew<'_>) -> Result<()> {
         self.source.execute("set a lock time-out", LOCK_TIMEOUT)?;
-        writer(&mut self.destination)?;
+        writer(&mut self.destination, work.run)?;
         while !crew.over() {
             let Some(chunk) = lock(&work.queue).pop_front() else {
                 break;

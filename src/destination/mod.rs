@@ -1,10 +1,14 @@
 //! The bookkeeping on the destination, in its schema `switchover`: which run may write, which tables
-//! are copied, which cycles are confirmed.
+//! are copied, which cycles are confirmed, and from when on others may write.
 
+mod entrance;
+mod guarded;
 mod role;
 
 use std::collections::BTreeMap;
 
+pub use entrance::{OPEN, close, note_flip, refuse_written, takes_writes};
+pub use guarded::{Unguarded, guard_tables};
 pub use role::{
     LOCK_TIMEOUT, Way, grant, restore, silence, silenced, way, way_in_transaction, writer,
 };
@@ -125,6 +129,14 @@ pub fn claim(session: &mut Session, source_identity: &str) -> Result<Claim> {
     }
     refuse_foreign(session, source_identity)?;
     end_predecessor(session, source_identity)?;
+    // An older build may have made it.
+    let guarded = "SELECT pg_catalog.to_regprocedure('switchover.refuse_early()') IS NOT NULL";
+    if !session
+        .query_one("look for the guard", guarded, &[])?
+        .get::<_, bool>(0)
+    {
+        session.execute("complete the bookkeeping", include_str!("install.sql"))?;
+    }
     let run = run_token(session)?;
     let row = session.query_one(
         "claim the bookkeeping",
@@ -139,16 +151,6 @@ pub fn claim(session: &mut Session, source_identity: &str) -> Result<Claim> {
         schema_finished: row.get(3),
         switched_at: row.get(4),
     })
-}
-
-/// Notes that the flip has been seen committed.
-///
-/// # Errors
-/// As the server says.
-pub fn note_flip(session: &mut Session) -> Result<()> {
-    let sql = "UPDATE switchover.state SET switched_at = pg_catalog.clock_timestamp()
-                WHERE switched_at IS NULL";
-    session.execute("note the flip", sql)
 }
 
 /// Looks again whether `copy --create-schema` has made the schema since the claim.
@@ -320,15 +322,16 @@ pub fn finish_table(
 /// # Errors
 /// As the server says.
 pub fn forget_table(session: &mut Session, name: &QualifiedName) -> Result<()> {
-    session.execute(
-        "note that a table has to be copied",
-        &format!(
-            "UPDATE switchover.copied SET finished_at = NULL
-              WHERE schema_name = {} AND table_name = {};
-             UPDATE switchover.state SET copied_at = NULL;",
-            literal(&name.schema),
-            literal(&name.name)
-        ),
+    session.execute("note that a table has to be copied", &forgetting(name))
+}
+
+fn forgetting(name: &QualifiedName) -> String {
+    format!(
+        "UPDATE switchover.copied SET finished_at = NULL
+          WHERE schema_name = {} AND table_name = {};
+         UPDATE switchover.state SET copied_at = NULL;\n",
+        literal(&name.schema),
+        literal(&name.name)
     )
 }
 
@@ -388,5 +391,6 @@ pub fn remove(
     }
     end_predecessor(session, source_identity)?;
     let mut observer = session.another("observer")?;
+    guarded::remove(session, &mut observer, patience, stop)?;
     lock::drop_schema(session, &mut observer, patience, stop)
 }

@@ -16,7 +16,7 @@ const WAITING: &str = include_str!("courtesy.sql");
 /// Between two looks passes this part of the longest that writers may wait. The second look at the same two
 /// sessions cancels ours, the fourth ends it: one that is sending rows which nobody takes hears no cancel
 /// request.
-const LOOKS: u32 = 5;
+const LOOKS: u32 = 8;
 /// And no less or more than this. Two looks are less than the `deadlock_timeout` (1 s) after which the server
 /// would end one of those who wait for each other, and it might not be us.
 const PAUSE: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(200)];

@@ -76,6 +76,8 @@ pub struct Writer {
 pub struct Destination {
     /// True if the bookkeeping exists.
     pub prepared: bool,
+    /// Others may write there. `None` where it is not guarded: an older build has made the bookkeeping.
+    pub takes_writes: Option<bool>,
     /// Tables that copy has begun.
     pub copied: Vec<CopiedTable>,
     /// Youngest first.
@@ -179,6 +181,7 @@ fn read_destination(session: &mut Session) -> Result<Destination> {
     let row = session.query_one("read the state", include_str!("destination.sql"), &[])?;
     Ok(Destination {
         prepared: true,
+        takes_writes: destination::takes_writes(session)?,
         foreign_keys: row.get(0),
         switched_at: row.get(1),
         copied: copied

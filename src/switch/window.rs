@@ -184,7 +184,7 @@ fn apply(
             .applier
             .message(cycles.plans(), changes, confirmation, &settings)?;
     cycles.reader.make_durable(changes)?;
-    cycles.applier.send(&message, changes, cycle)?;
+    cycles.applier.send(&message, changes, confirmation)?;
     Ok(applied)
 }
 

@@ -54,7 +54,7 @@ fn a_table_truncated_under_a_comparison_is_compared_again() {
             Action::HoldBefore,
         );
         if difference {
-            pair.on_destination("DELETE FROM b");
+            pair.past_the_guard("DELETE FROM b");
         }
         let running = pair.spawn(&["verify"]);
         wire.wait_until_hit(LIMIT);
