@@ -1,20 +1,27 @@
 //! Locks that live writers hold too: waited for a bounded time, tried again after a pause in which the
 //! writers pass, and whoever stands in the way is named.
 
+mod courtesy;
+
 use std::fmt;
 use std::sync::mpsc;
 use std::time::Duration;
 
+pub use courtesy::{after_giving_way, gave_way, give_way, times};
 use postgres::error::SqlState;
 
 use crate::error::{Class, Error, Result, Side};
+use crate::ident::literal;
 use crate::session::Session;
 use crate::stop::Stop;
 
-const BLOCKERS: &str = include_str!("lock_blockers.sql");
+const BLOCKERS: &str = include_str!("lock/blockers.sql");
 
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The first version that grants SET on a parameter.
+const PARAMETER_PRIVILEGES: i32 = 150_000;
 
 /// How long, and how often, a lock is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -30,8 +37,12 @@ impl Patience {
     /// Returns how long to wait for the lock, so that waiting and a short statement under it stay
     /// within the time-out together.
     pub fn waiting_ms(self) -> u128 {
-        let reserve = (self.timeout / 2).min(Duration::from_millis(100));
-        (self.timeout - reserve).as_millis().max(1)
+        (self.timeout - self.reserve()).as_millis().max(1)
+    }
+
+    /// What is left for the statements under the lock, and for its end.
+    fn reserve(self) -> Duration {
+        (self.timeout / 2).min(Duration::from_millis(100))
     }
 }
 
@@ -160,8 +171,20 @@ pub fn may_try_again(error: &Error) -> bool {
     .any(|state| error.is(state))
 }
 
-/// Runs one transaction that needs a lock of writers, as often as patience allows. `sql` runs between
-/// BEGIN and COMMIT with the time-outs set; its first statement should be the one that waits.
+/// The locks that a transaction begins with.
+#[derive(Debug, Clone)]
+pub struct Locks {
+    /// Quoted names of relations, in the order in which they are locked.
+    pub relations: Vec<String>,
+    /// For example `SHARE ROW EXCLUSIVE`.
+    pub mode: &'static str,
+    /// The partitions, at every level, of those that are partitioned as well.
+    pub partitions: bool,
+}
+
+/// Runs one transaction that needs a lock of writers, as often as patience allows: `locks` first, then
+/// `sql`. Waiting for all the locks and what is done with them is one statement to the server, so that one
+/// time-out bounds what writers feel, however many locks pile up meanwhile.
 ///
 /// # Errors
 /// Class [`Class::LockNotObtained`] with the blockers' names when the attempts are used up.
@@ -171,12 +194,9 @@ pub fn transaction(
     patience: Patience,
     stop: &Stop,
     what: &str,
-    sql: &str,
+    (locks, sql): (Option<&Locks>, &str),
 ) -> Result<()> {
-    let waiting = patience.waiting_ms();
-    let message = format!(
-        "BEGIN; SET LOCAL lock_timeout = {waiting}; SET LOCAL statement_timeout = {waiting};\n{sql}\nCOMMIT;"
-    );
+    let message = message(session.version(), patience, locks, sql);
     let mut pause = Duration::from_millis(100);
     let mut attempt = 1;
     let mut seen = Vec::new();
@@ -210,6 +230,70 @@ pub fn transaction(
         stop.sleep(pause);
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+/// The first lock is waited for while nothing is held. While we wait for a further one, whoever has it may
+/// come to wait for us; the server ends the one who has waited for `deadlock_timeout` first. That shall be us:
+/// so all further waits together are shorter than that, and where the role may, ours is lower than others'.
+/// Autovacuum, too, gives way only to those who have waited for `deadlock_timeout`.
+fn message(version: i32, patience: Patience, locks: Option<&Locks>, sql: &str) -> String {
+    let may_set = match version >= PARAMETER_PRIVILEGES {
+        true => "pg_catalog.has_parameter_privilege('deadlock_timeout', 'SET')",
+        false => "pg_catalog.current_setting('is_superuser') = 'on'",
+    };
+    let none = Locks {
+        relations: Vec::new(),
+        mode: "ACCESS SHARE",
+        partitions: false,
+    };
+    let locks = locks.unwrap_or(&none);
+    let waiting = patience.waiting_ms();
+    let all = (patience.timeout - patience.reserve() / 4).as_millis();
+    let steps = include_str!("lock/steps.sql")
+        .replace("{names}", &literal_array(&locks.relations))
+        .replace("{partitions}", &locks.partitions.to_string())
+        .replace("{mode}", locks.mode)
+        .replace("{deadlock_timeout}", &(waiting / 4).max(1).to_string())
+        .replace("{may_set}", may_set)
+        .replace("{sql}", &literal(sql));
+    format!(
+        "BEGIN; SET LOCAL lock_timeout = {waiting}; SET LOCAL statement_timeout = {};
+         DO {};
+         COMMIT;",
+        all.max(1),
+        literal(&steps)
+    )
+}
+
+/// Drops schema `switchover` with all that is in it; nobody who still reads it is waited for with some of it
+/// locked.
+///
+/// # Errors
+/// As [`transaction`].
+pub fn drop_schema(
+    session: &mut Session,
+    observer: &mut Session,
+    patience: Patience,
+    stop: &Stop,
+) -> Result<()> {
+    let sql = "SELECT c.oid::pg_catalog.regclass::text FROM pg_catalog.pg_class c
+                WHERE c.relnamespace = pg_catalog.to_regnamespace('switchover') AND c.relkind IN ('r', 'v')
+                ORDER BY c.relname";
+    let rows = session.query("list what is in schema switchover", sql, &[])?;
+    let locks = Locks {
+        relations: rows.iter().map(|row| row.get(0)).collect(),
+        mode: "ACCESS EXCLUSIVE",
+        partitions: false,
+    };
+    let sql = "SET LOCAL client_min_messages = warning; DROP SCHEMA IF EXISTS switchover CASCADE;";
+    let what = "drop schema switchover";
+    let work = (Some(&locks), sql);
+    transaction(session, observer, patience, stop, what, work)
+}
+
+fn literal_array(texts: &[String]) -> String {
+    let texts: Vec<String> = texts.iter().map(|text| literal(text)).collect();
+    format!("ARRAY[{}]::pg_catalog.text[]", texts.join(", "))
 }
 
 /// Makes the error for a lock that was not obtained.

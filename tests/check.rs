@@ -6,6 +6,8 @@ use std::time::Duration;
 use crate::support::cluster::Cluster;
 use crate::support::pair::{DATABASE, Pair};
 use crate::support::program::Outcome;
+use crate::support::proxy::Action;
+use crate::support::stage::Stage;
 use crate::support::{VARIED, servers, version_pairs, wait_for};
 
 const SOURCE: &str = include_str!("check/source.sql");
@@ -725,4 +727,21 @@ fn transactions_that_are_a_minute_old_are_found() {
         "{}",
         outcome.report()
     );
+}
+
+/// It has failed, and found nothing: run again, it may find nothing either.
+#[test]
+fn a_server_that_goes_away_while_it_looks_is_no_finding() {
+    let stage = Stage::new(Pair::new(15, 18));
+    for command in ["check", "run"] {
+        for wire in [&stage.source_wire, &stage.destination_wire] {
+            wire.at("SET LOCAL lock_timeout = 500", Action::CutBefore);
+            stage
+                .pair
+                .run(&[command])
+                .expect(1)
+                .expect_stderr("check is not complete: ")
+                .expect_stderr("; run it again");
+        }
+    }
 }

@@ -4,7 +4,10 @@
 //! keeps every connection open; nobody's kernel notices anything. The program has to end by itself, say
 //! what it has waited for, and go on when it is run again.
 
+mod ended;
+mod settings;
 mod silence;
+mod standby;
 
 use crate::support::pair::{DATABASE, Pair};
 use crate::support::program::{Outcome, Program};

@@ -15,6 +15,7 @@ mod every_wait_is_bounded;
 mod harmless;
 mod harness;
 mod kill_anything;
+mod no_early_write;
 mod no_write_after_the_flip;
 mod nothing_is_forgotten_early;
 mod nothing_is_missed;

@@ -19,13 +19,16 @@ use super::table;
 use crate::catalog::{Oid, Relation};
 use crate::error::Result;
 use crate::ident::{QualifiedName, literal};
-use crate::lock::{self, Patience};
+use crate::lock::{self, Locks, Patience};
 use crate::session::{Session, text};
 use crate::stop::Stop;
 
 /// Pages whose keys are logged by one statement: its lock on the partition would make a TRUNCATE or ALTER of
 /// the application wait, and all writers behind that.
 const PAGES: i64 = 8192;
+
+/// How often such a statement gives way to others.
+const GIVE_WAY: u32 = 20;
 
 /// The first version that reads a range of ctids without reading the rest of the table.
 const RANGE_SCANS: i32 = 140_000;
@@ -48,12 +51,16 @@ pub fn adopt(
         true => "ACCESS EXCLUSIVE",
         false => "SHARE ROW EXCLUSIVE",
     };
-    let sql = format!(
-        "LOCK TABLE ONLY {name} IN {mode} MODE;\n{}",
-        table::partition_triggers(root, oid, &name.to_string())
-    );
+    let locks = Locks {
+        relations: vec![name.to_string()],
+        mode,
+        // Leftovers of one that is partitioned itself go with their clones.
+        partitions: captured_before,
+    };
+    let sql = table::partition_triggers(root, oid, &name.to_string());
     let what = format!("capture partition {name}");
-    lock::transaction(session, &mut observer, patience, stop, &what, &sql)
+    let work = (Some(&locks), sql.as_str());
+    lock::transaction(session, &mut observer, patience, stop, &what, work)
 }
 
 /// Returns the change log that writers write now. Only we let them take turns.
@@ -107,6 +114,7 @@ pub fn log_keys(
         .parse()
         .unwrap_or(0);
     let mut first = 0;
+    let mut given_way = 0;
     loop {
         stop.check()?;
         let last = first + PAGES >= pages || session.version() < RANGE_SCANS;
@@ -121,7 +129,18 @@ pub fn log_keys(
             root.oid,
             table::row_id("t", key)
         );
-        session.execute(&what, &sql)?;
+        match session.execute(&what, &sql) {
+            Err(error)
+                if given_way < GIVE_WAY && lock::gave_way(&error) && !session.is_closed() =>
+            {
+                log::info!(
+                    "logging the rows of partition {partition} gave way, and goes on: {error}"
+                );
+                given_way += 1;
+                continue;
+            }
+            other => other?,
+        }
         if last {
             return Ok(());
         }

@@ -9,7 +9,7 @@ use super::{state, table};
 use crate::catalog::{Catalog, Oid, Relation, Selection};
 use crate::error::Result;
 use crate::ident::literal;
-use crate::lock::{self, Patience};
+use crate::lock::{self, Locks, Patience};
 use crate::session::Session;
 use crate::stop::Stop;
 
@@ -58,7 +58,7 @@ pub fn install(
         stored.join(", "),
     );
     let what = "create schema switchover";
-    lock::transaction(session, observer, patience, stop, what, &sql)
+    lock::transaction(session, observer, patience, stop, what, (None, &sql))
 }
 
 /// Returns the tables that have to be captured, or captured anew.
@@ -92,11 +92,12 @@ pub fn capture_table(
     capture: &Capture,
 ) -> Result<()> {
     let name = &relation.name;
-    let mut sql = format!(
-        "LOCK TABLE{} {name} IN SHARE ROW EXCLUSIVE MODE;\n",
-        relation.only()
-    );
-    sql.push_str(&table::functions(relation));
+    let locks = Locks {
+        relations: vec![name.to_string()],
+        mode: "SHARE ROW EXCLUSIVE",
+        partitions: true,
+    };
+    let mut sql = table::functions(relation);
     if capture.tables.contains_key(&relation.oid) {
         sql.push_str(&mend_triggers(relation, capture));
     } else {
@@ -110,7 +111,7 @@ pub fn capture_table(
         patience,
         stop,
         &format!("capture table {name}"),
-        &sql,
+        (Some(&locks), &sql),
     )
 }
 

@@ -1,8 +1,9 @@
 //! `drop` on the source: triggers table by table, then the schema.
 
+use super::table::TRUNCATE_TRIGGER;
 use crate::error::Result;
 use crate::ident::ident;
-use crate::lock::{self, Patience};
+use crate::lock::{self, Locks, Patience};
 use crate::session::Session;
 use crate::stop::Stop;
 
@@ -21,7 +22,13 @@ pub fn remove(
     let rows = session.query("list our triggers", include_str!("our_triggers.sql"), &[])?;
     for row in &rows {
         let (table, triggers): (String, Vec<String>) = (row.get(0), row.get(1));
-        let mut sql = format!("LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE;\n");
+        // A row trigger goes with its clones.
+        let locks = Locks {
+            relations: vec![table.clone()],
+            mode: "ACCESS EXCLUSIVE",
+            partitions: triggers.iter().any(|trigger| trigger != TRUNCATE_TRIGGER),
+        };
+        let mut sql = String::new();
         for trigger in triggers {
             sql.push_str(&format!(
                 "DROP TRIGGER IF EXISTS {} ON {table};\n",
@@ -29,15 +36,21 @@ pub fn remove(
             ));
         }
         let what = format!("remove the triggers of table {table}");
-        lock::transaction(session, observer, patience, stop, &what, &sql)?;
+        let work = (Some(&locks), sql.as_str());
+        lock::transaction(session, observer, patience, stop, &what, work)?;
     }
-    let sql = "SET LOCAL client_min_messages = warning; DROP SCHEMA IF EXISTS switchover CASCADE;";
+    // Whoever asks holds a lock on the sequence that is read first, and waits for the log that we have locked
+    // by then: askers would keep us from the schema for as long as any come. A function's removal waits for
+    // nobody who calls it.
+    let sql = "SET LOCAL client_min_messages = warning; DROP FUNCTION IF EXISTS switchover.use_next_db();";
+    let work = (None, sql);
     lock::transaction(
         session,
         observer,
         patience,
         stop,
-        "drop schema switchover",
-        sql,
-    )
+        "remove use_next_db()",
+        work,
+    )?;
+    lock::drop_schema(session, observer, patience, stop)
 }

@@ -178,7 +178,9 @@ impl Looked {
         match self.try_ask(question) {
             Ok(answer) => Some(answer),
             Err(error) => {
-                let finding = Finding::failure(self.side(), with_mend(error));
+                let lost = error.connection_lost;
+                let mut finding = Finding::failure(self.side(), with_mend(error));
+                finding.lost = lost;
                 // The same trouble, met again by the next question, is said once.
                 if !findings.contains(&finding) {
                     findings.push(finding);

@@ -41,6 +41,8 @@ pub struct Finding {
     pub message: String,
     /// What the operator can do about it; empty if there is nothing to do.
     pub mend: String,
+    /// True if it is no more than a connection that was lost on the way: run again, check may find nothing.
+    pub lost: bool,
 }
 
 impl Finding {
@@ -56,6 +58,7 @@ impl Finding {
             side: side.into(),
             message: message.into(),
             mend: mend.into(),
+            lost: false,
         }
     }
 
@@ -146,8 +149,13 @@ pub fn print(findings: &[Finding], json: bool, quiet: bool) -> Result<()> {
 /// Turns what was found into the outcome of the command.
 ///
 /// # Errors
-/// [`Class::Found`] if anything stops the switchover.
+/// [`Class::Found`] if anything stops the switchover; failed if a connection was lost while it looked.
 pub fn outcome(findings: &[Finding]) -> Result<()> {
+    if let Some(lost) = findings.iter().find(|finding| finding.lost) {
+        return Err(
+            Error::failed(format!("check is not complete: {}", lost.message)).mend("run it again"),
+        );
+    }
     match count(findings, Severity::Stops) {
         0 => Ok(()),
         1 => Err(Error::new(
@@ -300,6 +308,13 @@ mod tests {
     fn only_what_stops_makes_the_command_fail() {
         assert_eq!(outcome(&some()).unwrap_err().class, Class::Found);
         assert!(outcome(&[Finding::spoils(None, "slow", "")]).is_ok());
+    }
+
+    #[test]
+    fn a_check_that_lost_a_server_has_failed_and_found_nothing() {
+        let mut findings = some();
+        findings[0].lost = true;
+        assert_eq!(outcome(&findings).unwrap_err().class, Class::Failed);
     }
 
     #[test]

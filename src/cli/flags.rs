@@ -61,6 +61,7 @@ const LOADING: &[Command] = &[Check, Copy, Run];
 const MOVING: &[Command] = &[Copy, Sync, Verify, Switch, Run];
 const CYCLING: &[Command] = &[Sync, Switch, Run];
 const LOCKING: &[Command] = &[Init, Sync, Switch, Drop, Run];
+const HOLDING: &[Command] = &[Init, Copy, Sync, Verify, Switch, Drop, Run];
 
 /// Every option, in the order of the help.
 pub(super) const FLAGS: &[Flag] = &[
@@ -137,7 +138,7 @@ pub(super) const FLAGS: &[Flag] = &[
     .default("10000"),
     Flag::new(
         "lock-timeout",
-        LOCKING,
+        HOLDING,
         "longest that a writer is held up; 1 to 600000",
     )
     .takes("MS")

@@ -33,11 +33,12 @@ pub use postponed::{Completed, Kind, Wanted, complete, pending, waiting};
 pub use schema::SchemaOptions;
 pub use views::refresh;
 
-use crate::catalog::{self, Catalog, Relation, Selection};
+use crate::catalog::{self, Catalog, Oid, Relation, Selection};
 use crate::cli::Progress as When;
-use crate::destination::{self, Claim, Way};
+use crate::destination::{self, Claim, Unguarded, Way, guard_tables};
 use crate::error::{Error, Result};
 use crate::ident::QualifiedName;
+use crate::lock::Patience;
 use crate::session::Session;
 use crate::stop::Stop;
 use chunks::Limits;
@@ -58,6 +59,8 @@ pub struct Parameters<'a> {
     pub claim: &'a Claim,
     /// Workers, each with a connection to either side.
     pub jobs: usize,
+    /// How long whoever writes there is waited for.
+    pub patience: Patience,
     /// Rows on the destination that are not ours are thrown away.
     pub truncate: bool,
     /// Brings the schema too.
@@ -130,11 +133,11 @@ fn copy_all(
     if way == Way::Owner {
         let moved: Vec<&QualifiedName> = relations.iter().map(|one| &one.name).collect();
         let mut session = destination.another("copy foreign keys")?;
-        destination::writer(&mut session)?;
+        destination::writer(&mut session, &parameters.claim.run)?;
         take_away(&mut session, &moved, &parameters.claim.run)?;
         tell_what_is_away(&mut session)?;
     }
-    let report = load(source, destination, parameters, &there, way, stop)?;
+    let report = load(source, destination, parameters, (&there, &oids), way, stop)?;
     if let Some(schema) = schema {
         log::info!("creating indexes and constraints");
         schema.finish(destination, parameters.jobs)?;
@@ -150,6 +153,22 @@ fn copy_all(
         destination.execute("note that the copy is complete", &sql)?;
     }
     Ok(report)
+}
+
+/// Says which tables are open to everybody.
+fn tell_unguarded(unguarded: &[Unguarded]) {
+    let Some(first) = unguarded.first() else {
+        return;
+    };
+    let more = match unguarded.len() {
+        1 => String::new(),
+        number => format!(" and {} more", number - 1),
+    };
+    log::warn!(
+        "others can write into {}{more} on the destination before the switch, because our role may not create triggers there: GRANT TRIGGER ON TABLE {} there, or connect as the owner",
+        first.name,
+        first.name
+    );
 }
 
 /// Says that the destination is without foreign keys, and how that could be avoided.
@@ -220,7 +239,7 @@ fn load(
     source: &Session,
     destination: &mut Session,
     parameters: &Parameters<'_>,
-    there: &Catalog,
+    (there, oids): (&Catalog, &[Oid]),
     way: Way,
     stop: &Stop,
 ) -> Result<Report> {
@@ -237,14 +256,22 @@ fn load(
         .iter()
         .filter(|relation| !finished.contains(&relation.name))
         .collect();
-    let filled = empty::with_rows(destination, &relations)?;
-    if !parameters.truncate {
-        empty::refuse_foreign_rows(&filled, &begun)?;
-    }
+    let look = |destination: &mut Session| {
+        let filled = empty::with_rows(destination, &relations)?;
+        if !parameters.truncate {
+            empty::refuse_foreign_rows(&filled, &begun)?;
+        }
+        Ok(filled)
+    };
+    // Twice: whoever has rows there that are not ours goes on writing, and nobody else adds any in between.
+    look(destination)?;
+    let (run, patience) = (&parameters.claim.run, parameters.patience);
+    tell_unguarded(&guard_tables(destination, oids, run, patience, stop)?);
+    let filled = look(destination)?;
     let emptier = Emptier::read(destination)?;
     if !filled.is_empty() {
         let mut session = destination.another("copy emptying")?;
-        destination::writer(&mut session)?;
+        destination::writer(&mut session, &parameters.claim.run)?;
         emptier.empty(&mut session, &filled, &parameters.claim.run)?;
     }
     let mut report = Report {

@@ -201,7 +201,7 @@ pub fn complete(
     }
     let mut session = destination.another("copy postponed")?;
     // Event triggers of the application have been created and are not meant for what we do.
-    writer(&mut session)?;
+    writer(&mut session, run_token)?;
     let hold = destination::hold(run_token);
     session.execute("prove that no other run is at work", &hold)?;
     let (mut keys, views): (Vec<_>, Vec<_>) = postponed
@@ -223,7 +223,14 @@ pub fn complete(
         }
     }
     add(&mut session, &mut keys, wanted.add, &mut completed, stop)?;
-    validate(&session, &keys, wanted.jobs, &mut completed, stop)?;
+    validate(
+        &session,
+        run_token,
+        &keys,
+        wanted.jobs,
+        &mut completed,
+        stop,
+    )?;
     for (position, view) in &views {
         stop.check()?;
         let made = session.execute("refresh it", &view.statement);
@@ -280,6 +287,7 @@ fn add(
 /// Checks the rows of foreign keys; VALIDATE of a checked one does nothing.
 fn validate(
     session: &Session,
+    run_token: &str,
     keys: &[(i32, Postponed)],
     jobs: usize,
     completed: &mut Completed,
@@ -290,7 +298,7 @@ fn validate(
     let conninfo = session.conninfo();
     let work = |crew: &Crew<'_>, number: usize| {
         let mut session = crew.open(conninfo, Side::Destination, &format!("copy keys {number}"))?;
-        writer(&mut session)?;
+        writer(&mut session, run_token)?;
         while !crew.over() {
             let Some((position, key)) = lock(&queue).next() else {
                 break;

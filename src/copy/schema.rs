@@ -19,6 +19,7 @@ use crate::conninfo::Conninfo;
 use crate::destination;
 use crate::error::{Error, Result, Side};
 use crate::ident::literal;
+use crate::lock;
 use crate::session::{Session, text};
 use crate::stop::Stop;
 
@@ -101,6 +102,9 @@ const RESTORE_NAME: &str = "pg_switchover: pg_restore";
 /// How long a session that was told to end may take.
 const RESTORE_ENDS: Duration = Duration::from_secs(30);
 
+/// How often pg_dump is begun, if others want one of the tables.
+const DUMPS: u32 = 20;
+
 impl<'a> Schema<'a> {
     /// Dumps the schema of the source: all of it, whatever tables were selected, because a table may
     /// need any of the types, functions and extensions.
@@ -143,9 +147,24 @@ impl<'a> Schema<'a> {
             .arg("--file")
             .arg(schema.directory.file(ARCHIVE)?);
         schema.add_options(&mut command);
-        let what = "dump the schema of the source";
-        tools::run(&mut command, what, &schema.said(), stop)?;
+        schema.run_dump(&mut command)?;
         Ok(schema)
+    }
+
+    /// It locks all tables at once, and others may want one of them.
+    fn run_dump(&self, command: &mut Command) -> Result<()> {
+        let mut attempt = 1;
+        loop {
+            let given_way = lock::times();
+            let what = "dump the schema of the source";
+            match tools::run(command, what, &self.said(), self.stop) {
+                Err(error) if attempt < DUMPS && lock::times() > given_way => {
+                    log::info!("pg_dump gave way, and begins again: {error}");
+                    attempt += 1;
+                }
+                other => return other,
+            }
+        }
     }
 
     /// Returns what is made after the first cycle.

@@ -15,11 +15,15 @@ use super::table::{Reading, Snapshot, State, Table};
 use crate::conninfo::Conninfo;
 use crate::destination::{self, LOCK_TIMEOUT, writer};
 use crate::error::{Error, Result, Side};
+use crate::lock as courtesy;
 use crate::session::{Session, copy_error};
 
 /// Bytes handed to the destination at once: the driver sends what it is given message by message,
 /// and a message per row costs more than the row.
 const BLOCK: usize = 64 << 10;
+
+/// How often a chunk is begun, if others want its table.
+const ATTEMPTS: u32 = 20;
 
 /// What all workers work on.
 pub struct Work<'a> {
@@ -56,6 +60,7 @@ pub fn work(work: &Work<'_>, crew: &Crew<'_>, number: usize) -> Result<()> {
     let mut ends = Ends {
         source: crew.open(work.source, Side::Source, &purpose)?,
         destination: crew.open(work.destination, Side::Destination, &purpose)?,
+        purpose,
     };
     let result = ends.work(work, crew);
     if let Err(error) = result {
@@ -70,12 +75,13 @@ pub fn work(work: &Work<'_>, crew: &Crew<'_>, number: usize) -> Result<()> {
 struct Ends {
     source: Session,
     destination: Session,
+    purpose: String,
 }
 
 impl Ends {
     fn work(&mut self, work: &Work<'_>, crew: &Crew<'_>) -> Result<()> {
         self.source.execute("set a lock time-out", LOCK_TIMEOUT)?;
-        writer(&mut self.destination)?;
+        writer(&mut self.destination, work.run)?;
         while !crew.over() {
             let Some(chunk) = lock(&work.queue).pop_front() else {
                 break;
@@ -87,13 +93,24 @@ impl Ends {
 
     fn chunk(&mut self, work: &Work<'_>, crew: &Crew<'_>, chunk: &Chunk) -> Result<()> {
         let table = &work.tables[chunk.table];
-        let copied = match self.begin(work, crew, chunk)? {
-            Reading::Begun(snapshot) => {
-                let copied = self.pipe(table, crew, chunk)?;
-                self.commit(work, chunk, &snapshot, copied)?;
-                Some((snapshot, copied))
+        let mut attempt = 1;
+        let copied = loop {
+            match self.read(work, crew, chunk)? {
+                Read::All(snapshot, copied) => {
+                    self.commit(work, chunk, &snapshot, copied)?;
+                    break Some((snapshot, copied));
+                }
+                Read::Rewritten => break None,
+                Read::GaveWay(error) if attempt >= ATTEMPTS || crew.over() => return Err(error),
+                Read::GaveWay(error) => {
+                    log::info!(
+                        "reading table {} gave way, and begins again: {error}",
+                        chunk.from
+                    );
+                    attempt += 1;
+                    self.roll_back(work, crew)?;
+                }
             }
-            Reading::Rewritten => None,
         };
         let mut state = lock(table.state());
         state.left -= 1;
@@ -118,6 +135,46 @@ impl Ends {
             .events
             .send(Event::Finished(chunk.table, Instant::now()));
         Ok(())
+    }
+
+    /// Moves the rows of a chunk, and ends the source's transaction. The destination's is open.
+    fn read(&mut self, work: &Work<'_>, crew: &Crew<'_>, chunk: &Chunk) -> Result<Read> {
+        let table = &work.tables[chunk.table];
+        let snapshot = match self.begin(work, crew, chunk) {
+            Ok(Reading::Begun(snapshot)) => snapshot,
+            Ok(Reading::Rewritten) => return Ok(Read::Rewritten),
+            Err(error) => return gave_way(self.source.pid(), error),
+        };
+        let mut tally = Tally::default();
+        let piped = match self.pipe(table, crew, chunk, &mut tally)? {
+            Piped::All(rows) => {
+                tally.settle(table, chunk, rows);
+                (rows, tally.bytes)
+            }
+            Piped::Stopped(error) => {
+                tally.take_back(table);
+                return gave_way(self.source.pid(), error);
+            }
+        };
+        // Rows that a crash of the source can still take back, their log entries with them, must not
+        // be confirmed; where writers use synchronous_commit = off, the snapshot may have shown some.
+        let end = "COMMIT; UPDATE switchover.heartbeat SET beaten_at = pg_catalog.clock_timestamp()
+                    WHERE pg_catalog.pg_current_wal_flush_lsn() OPERATOR(pg_catalog.<)
+                          pg_catalog.pg_current_wal_insert_lsn();";
+        match self.source.execute("end a transaction", end) {
+            Ok(()) => Ok(Read::All(snapshot, piped)),
+            Err(error) => gave_way(self.source.pid(), error),
+        }
+    }
+
+    /// Ends both transactions of an attempt that gave way.
+    fn roll_back(&mut self, work: &Work<'_>, crew: &Crew<'_>) -> Result<()> {
+        self.destination.execute("end a transaction", "ROLLBACK")?;
+        if !self.source.is_closed() {
+            return self.source.execute("end a transaction", "ROLLBACK");
+        }
+        self.source = crew.open(work.source, Side::Source, &self.purpose)?;
+        self.source.execute("set a lock time-out", LOCK_TIMEOUT)
     }
 
     /// Begins both transactions; the first chunk of a table opens the table.
@@ -155,19 +212,30 @@ impl Ends {
         Ok(reading)
     }
 
-    /// Moves the rows of a chunk; returns how many rows and bytes.
-    fn pipe(&mut self, table: &Table<'_>, crew: &Crew<'_>, chunk: &Chunk) -> Result<(u64, u64)> {
+    /// Moves the rows of a chunk.
+    fn pipe(
+        &mut self,
+        table: &Table<'_>,
+        crew: &Crew<'_>,
+        chunk: &Chunk,
+        tally: &mut Tally,
+    ) -> Result<Piped> {
         let read = format!("read table {}", chunk.from);
         let write = format!("write table {}", table.relation.name);
-        let mut reader = self.source.copy_out(&read, &table.copy_out(chunk))?;
+        let mut reader = match self.source.copy_out(&read, &table.copy_out(chunk)) {
+            Ok(reader) => reader,
+            Err(error) => return Ok(Piped::Stopped(error)),
+        };
         let mut writer = self.destination.copy_in(&write, &table.copy_in())?;
         let failed_read = |error| copy_error(Side::Source, &read, &error);
         let failed_write = |error| copy_error(Side::Destination, &write, &error);
         let mut block = Vec::with_capacity(2 * BLOCK);
-        let mut tally = Tally::default();
         loop {
             crew.check()?;
-            let end = fill(&mut reader, &mut block, &mut tally.rows).map_err(failed_read)?;
+            let end = match fill(&mut reader, &mut block, &mut tally.rows) {
+                Ok(end) => end,
+                Err(error) => return Ok(Piped::Stopped(failed_read(error))),
+            };
             writer.write_all(&block).map_err(failed_write)?;
             tally.add(table, chunk, block.len() as u64);
             block.clear();
@@ -190,11 +258,10 @@ impl Ends {
         let rows = writer
             .finish()
             .map_err(|error| Error::from_postgres(Side::Destination, &write, &error))?;
-        tally.settle(table, chunk, rows);
-        Ok((rows, tally.bytes))
+        Ok(Piped::All(rows))
     }
 
-    /// Ends both transactions; a table in one chunk is confirmed by the very commit that brings it.
+    /// Ends the destination's transaction; a table in one chunk is confirmed by the very commit that brings it.
     fn commit(
         &mut self,
         work: &Work<'_>,
@@ -203,12 +270,6 @@ impl Ends {
         (rows, bytes): (u64, u64),
     ) -> Result<()> {
         let table = &work.tables[chunk.table];
-        // Rows that a crash of the source can still take back, their log entries with them, must not
-        // be confirmed; where writers use synchronous_commit = off, the snapshot may have shown some.
-        let end = "COMMIT; UPDATE switchover.heartbeat SET beaten_at = pg_catalog.clock_timestamp()
-                    WHERE pg_catalog.pg_current_wal_flush_lsn() OPERATOR(pg_catalog.<)
-                          pg_catalog.pg_current_wal_insert_lsn();";
-        self.source.execute("end a transaction", end)?;
         let name = &table.relation.name;
         let finish = match table.chunks.len() {
             1 => {
@@ -263,6 +324,32 @@ impl Ends {
     }
 }
 
+/// What reading a chunk came to.
+enum Read {
+    /// Its snapshot, rows and bytes.
+    All(Snapshot, (u64, u64)),
+    /// The table was rewritten since its snapshot was taken.
+    Rewritten,
+    /// Somebody waits for the table: begin again later. Nothing of the chunk is committed.
+    GaveWay(Error),
+}
+
+fn gave_way(source: i32, error: Error) -> Result<Read> {
+    let error = courtesy::after_giving_way(source, error);
+    match courtesy::gave_way(&error) {
+        true => Ok(Read::GaveWay(error)),
+        false => Err(error),
+    }
+}
+
+/// How a stream of rows has ended.
+enum Piped {
+    /// All of them, as the destination has counted them.
+    All(u64),
+    /// The source has stopped sending.
+    Stopped(Error),
+}
+
 /// What of a chunk has gone over the wire.
 #[derive(Default)]
 struct Tally {
@@ -282,6 +369,15 @@ impl Tally {
         let rows = std::mem::take(&mut self.rows);
         self.told += rows;
         table.advance(step, rows, bytes);
+    }
+
+    /// Takes an attempt back that came to nothing.
+    fn take_back(&self, table: &Table<'_>) {
+        table.advance(
+            self.weight.wrapping_neg(),
+            self.told.wrapping_neg(),
+            self.bytes.wrapping_neg(),
+        );
     }
 
     /// Sets right at the end what was guessed on the way.

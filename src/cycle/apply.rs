@@ -14,9 +14,11 @@ use crate::copy;
 use crate::destination::{self, Claim, Way};
 use crate::error::{Error, Result, Side};
 use crate::ident::{QualifiedName, literal};
+use crate::lock::Patience;
 use crate::plan::{Plans, TablePlan};
 use crate::sequences::{self, Values};
 use crate::session::{Session, copy_error};
+use crate::stop::Stop;
 
 /// Literals in one statement: enough that statements cost nothing beside them.
 const ROWS_PER_STATEMENT: usize = 1000;
@@ -48,6 +50,8 @@ pub struct Applier {
     known_sequences: Values,
     way: Way,
     foreign_keys: Vec<String>,
+    /// A final cycle was sent, so that others may be writing here.
+    opened: bool,
 }
 
 impl Applier {
@@ -62,7 +66,7 @@ impl Applier {
         names: &[QualifiedName],
         lock_timeout: Duration,
     ) -> Result<Applier> {
-        let way = destination::writer(&mut session)?;
+        let way = destination::writer(&mut session, &claim.run)?;
         if way == Way::Owner {
             copy::take_away(&mut session, moved, &claim.run)?;
             // What cannot be made again in time is better known at once.
@@ -85,6 +89,7 @@ impl Applier {
             known_sequences,
             way,
             foreign_keys: Vec::new(),
+            opened: false,
         })
     }
 
@@ -99,10 +104,33 @@ impl Applier {
     /// # Errors
     /// A foreign key cannot be made.
     pub fn rehearse(&mut self) -> Result<()> {
+        // Sequences have no triggers, so anybody may have drawn from them or set them since the last look. Those
+        // that cannot be read now are all set.
+        let names: Vec<QualifiedName> = self.known_sequences.keys().cloned().collect();
+        self.known_sequences = sequences::read(&mut self.session, &names).unwrap_or_default();
         if self.way == Way::Owner {
             self.foreign_keys = copy::additions(&mut self.session)?;
         }
         copy::rehearse(&mut self.session, &self.foreign_keys)
+    }
+
+    /// Returns true if a final cycle was sent, whatever has become of it.
+    pub fn opened(&self) -> bool {
+        self.opened
+    }
+
+    /// Lets nobody else write here any more, for a final cycle that no flip has followed; see
+    /// [`destination::close`].
+    ///
+    /// # Errors
+    /// Somebody has written; as [`destination::close`].
+    pub fn close(&mut self, source: &mut Session, patience: Patience, stop: &Stop) -> Result<()> {
+        let run = &self.claim.run;
+        let written = destination::close(source, &mut self.session, run, patience, stop)?;
+        self.opened = false;
+        // Others may have drawn from them.
+        self.known_sequences.clear();
+        destination::refuse_written(&written)
     }
 
     /// Returns the session, outside of a cycle.
@@ -185,14 +213,21 @@ impl Applier {
         Ok((sql, applied))
     }
 
-    /// Sends a message made by [`Applier::message`]. On success the destination has durably committed.
+    /// Sends a message made by [`Applier::message`] with the same confirmation. On success the destination has durably committed.
     ///
     /// # Errors
     /// As the server says; the transaction is rolled back, or, if the connection was lost, its outcome
     /// does not matter: the source has forgotten nothing, and applying again changes nothing.
-    pub fn send(&mut self, message: &str, changes: &Changes, cycle: i64) -> Result<()> {
+    pub fn send(
+        &mut self,
+        message: &str,
+        changes: &Changes,
+        confirmation: Confirmation,
+    ) -> Result<()> {
+        // Before: it may commit and its answer be lost.
+        self.opened |= confirmation.is_final;
         let result = self.session.execute("apply the changes", message);
-        self.settle(result, changes, cycle)
+        self.settle(result, changes, confirmation.cycle)
     }
 
     /// Applies the streams of a large cycle and commits; `before_commit` runs last before that.
@@ -260,6 +295,9 @@ impl Applier {
         if confirmation.is_final && !self.foreign_keys.is_empty() {
             // Made without a look at any row.
             sql.push_str(&self.foreign_keys.join("\n"));
+        }
+        if confirmation.is_final {
+            sql.push_str(destination::OPEN);
         }
         let Confirmation {
             cycle,

@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::read::ChangedTable;
 use crate::error::{Error, Result, Side};
+use crate::lock;
 use crate::plan::{Plans, TablePlan};
 use crate::session::{Canceller, Session, copy_error};
 
@@ -136,7 +137,8 @@ impl Fetchers {
         if !session.is_closed() {
             session.execute("end the transaction", "ROLLBACK")?;
         }
-        result
+        // What the applier has of this table by now cannot be taken back by itself.
+        result.map_err(|error| lock::after_giving_way(session.pid(), error))
     }
 }
 

@@ -21,7 +21,7 @@ use crate::catalog::Oid;
 use crate::destination::Claim;
 use crate::error::{Error, Result};
 use crate::ident::QualifiedName;
-use crate::lock;
+use crate::lock::{self, Patience};
 use crate::plan::Plans;
 use crate::session::{Canceller, Session};
 use crate::stop::Stop;
@@ -67,7 +67,7 @@ pub struct Cycles {
     plans: Plans,
     jobs: usize,
     max_pending: u64,
-    lock_timeout: Duration,
+    patience: Patience,
 }
 
 /// What [`Cycles::open`] needs to know.
@@ -80,8 +80,8 @@ pub struct Setup {
     pub jobs: usize,
     /// Rows that one message may bring.
     pub max_pending: u64,
-    /// The unit of the time that a table locked by somebody else is waited for.
-    pub lock_timeout: Duration,
+    /// Its time-out is the unit of the time that a table locked by somebody else is waited for.
+    pub patience: Patience,
 }
 
 impl Cycles {
@@ -97,14 +97,15 @@ impl Cycles {
     ) -> Result<Cycles> {
         let names: Vec<QualifiedName> = setup.sequences.values().cloned().collect();
         let moved: Vec<&QualifiedName> = setup.plans.values().map(|plan| &plan.name).collect();
+        let lock_timeout = setup.patience.timeout;
         Ok(Cycles {
-            applier: Applier::new(destination, claim, &moved, &names, setup.lock_timeout)?,
-            reader: Reader::new(source, setup.sequences, setup.lock_timeout)?,
+            applier: Applier::new(destination, claim, &moved, &names, lock_timeout)?,
+            reader: Reader::new(source, setup.sequences, lock_timeout)?,
             fetchers: None,
             plans: setup.plans,
             jobs: setup.jobs,
             max_pending: setup.max_pending,
-            lock_timeout: setup.lock_timeout,
+            patience: setup.patience,
         })
     }
 
@@ -146,6 +147,11 @@ impl Cycles {
     /// # Errors
     /// As [`Cycles::run`].
     pub fn run_open(&mut self, stop: &Stop) -> Result<Report> {
+        if self.applier.opened() {
+            // No flip has followed, or there would be no other cycle.
+            let source = self.reader.session();
+            self.applier.close(source, self.patience, stop)?;
+        }
         let mut attempt = 1;
         let mut rows = self.max_pending;
         loop {
@@ -211,7 +217,7 @@ impl Cycles {
                     self.applier
                         .message(&self.plans, changes, confirmation, "")?;
                 self.reader.make_durable(changes)?;
-                self.applier.send(&message, changes, cycle)?;
+                self.applier.send(&message, changes, confirmation)?;
                 Ok(applied)
             }
             Extent::Exported(snapshot) => self.apply_large(changes, snapshot, confirmation),
@@ -231,7 +237,7 @@ impl Cycles {
             self.fetchers = Some(Fetchers::open(
                 self.reader.session(),
                 self.jobs,
-                self.lock_timeout,
+                self.patience.timeout,
             )?);
         }
         let Some(fetchers) = &self.fetchers else {

@@ -350,9 +350,10 @@ impl Reader {
         }
     }
 
-    /// Empties the change logs after the flip: nothing in them is needed any more. Best effort.
+    /// Empties the change logs after the flip: nothing in them is needed any more. Best effort, so that no
+    /// synchronous standby is waited for: entries that come back with a failover say nothing.
     pub fn clear_log(&mut self) {
-        let sql = "SET lock_timeout = 100;
+        let sql = "SET lock_timeout = 100; SET synchronous_commit = local;
                    TRUNCATE switchover.change_log_1, switchover.change_log_2";
         if let Err(error) = self.session.execute("clear the change log", sql) {
             log::debug!("{error}");

@@ -11,7 +11,8 @@ CREATE TABLE IF NOT EXISTS switchover.state (
     schema_created_at timestamptz,          -- copy --create-schema brought tables without keys
     schema_finished_at timestamptz,         -- and this is when keys, indexes and the rest followed
     schema_options    text[],               -- --no-owner, --no-privileges, --pg-bindir then, for what follows
-    copied_at         timestamptz           -- every table is here
+    copied_at         timestamptz,          -- every table is here
+    switched_at       timestamptz           -- a run has seen the flip committed: this side is in charge
 );
 
 -- One row per table that copy has begun; finished_at says that it is all here.
@@ -83,6 +84,86 @@ BEGIN
 END
 $$;
 
+-- Whether others may write here, a value that every session must see as it is now, not as its snapshot has
+-- it. A sequence is read that way. Never called: not yet. A transaction id: from the commit of that
+-- transaction on, which is a final cycle's; setval cannot be rolled back, and a final cycle that fails
+-- must let nobody in. 1: for good, the flip is known. 2: no longer, for the flip did not follow; those
+-- who came in before are waited for.
+CREATE SEQUENCE IF NOT EXISTS switchover.entrance;
+REVOKE ALL ON SEQUENCE switchover.entrance FROM PUBLIC;
+
+-- Who writes between a final cycle and the news of its flip leaves the table's oid here, in the same
+-- transaction. Should the flip not follow, these are the tables that are no longer the source's.
+CREATE TABLE IF NOT EXISTS switchover.early_write (
+    table_id   oid NOT NULL,                -- the one that the statement named: a partition, perhaps
+    written_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+REVOKE ALL ON TABLE switchover.early_write FROM PUBLIC;
+
+-- True if others may write here, whatever the caller's snapshot shows.
+CREATE OR REPLACE FUNCTION switchover.takes_writes() RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    entrance pg_catalog.int8 := pg_catalog.pg_sequence_last_value('switchover.entrance'::pg_catalog.regclass);
+    outcome pg_catalog.text;
+BEGIN
+    IF entrance IS NULL OR entrance OPERATOR(pg_catalog.=) 2 THEN
+        RETURN false;
+    ELSIF entrance OPERATOR(pg_catalog.=) 1 THEN
+        RETURN true;
+    END IF;
+    outcome := pg_catalog.pg_xact_status(entrance::pg_catalog.text::pg_catalog.xid8);
+    IF outcome IS NULL THEN
+        -- So old that its outcome is no longer kept; then every snapshot that is still in use is
+        -- younger, and what the same transaction has confirmed can be read through it.
+        RETURN EXISTS (SELECT FROM switchover.confirmation c
+                        WHERE c.final AND c.xmin::pg_catalog.text OPERATOR(pg_catalog.=)
+                              (entrance OPERATOR(pg_catalog.%) 4294967296)::pg_catalog.text);
+    END IF;
+    RETURN outcome OPERATOR(pg_catalog.=) 'committed';
+END
+$$;
+REVOKE ALL ON FUNCTION switchover.takes_writes() FROM PUBLIC;
+
+-- The guard: called before each statement that writes into a moved table, in every session that is not in
+-- the replica role, and so by ours where they write as owners; those have their run's token.
+--
+-- Whoever is let in before the flip is known holds ROW EXCLUSIVE on early_write to the end of its
+-- transaction, a fast-path lock, and looks again once it has it. Whoever shuts the entrance does so with a
+-- lock that waits for all who hold this one: either such a writer has ended by then, and its note can
+-- be read, or it gets the lock later, and finds the entrance shut.
+CREATE OR REPLACE FUNCTION switchover.refuse_early() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    our_run pg_catalog.text;
+BEGIN
+    IF pg_catalog.pg_sequence_last_value('switchover.entrance'::pg_catalog.regclass) OPERATOR(pg_catalog.=) 1 THEN
+        RETURN NULL;
+    END IF;
+    our_run := pg_catalog.current_setting('switchover.run', true);
+    IF our_run OPERATOR(pg_catalog.<>) '' THEN
+        IF our_run OPERATOR(pg_catalog.=) (SELECT s.run FROM switchover.state s) THEN
+            RETURN NULL;
+        END IF;
+        RAISE EXCEPTION 'another pg_switchover has taken over' USING ERRCODE = '55006';
+    END IF;
+    IF switchover.takes_writes() THEN
+        LOCK TABLE switchover.early_write IN ROW EXCLUSIVE MODE;
+        IF switchover.takes_writes() THEN
+            -- Once per table is enough. No unique index: writers would wait for one another.
+            IF NOT EXISTS (SELECT FROM switchover.early_write w
+                            WHERE w.table_id OPERATOR(pg_catalog.=) TG_RELID) THEN
+                INSERT INTO switchover.early_write (table_id) VALUES (TG_RELID);
+            END IF;
+            RETURN NULL;
+        END IF;
+    END IF;
+    RAISE EXCEPTION 'this database is not in charge yet: pg_switchover is still bringing it up to date'
+        USING ERRCODE = '25006', HINT = 'Write to the old database until the switch.';
+END
+$$;
+REVOKE ALL ON FUNCTION switchover.refuse_early() FROM PUBLIC;
+
 -- What acts on rows that are written into these tables, under session_replication_role = replica or not:
 -- triggers of theirs and of their partitions, rules, and foreign keys by their triggers.
 CREATE OR REPLACE FUNCTION switchover.acting(tables oid[], replica boolean)
@@ -104,6 +185,8 @@ LANGUAGE sql STABLE AS $$
       JOIN pg_catalog.pg_trigger t ON t.tgrelid = m.oid
       LEFT JOIN pg_catalog.pg_constraint k ON k.oid = t.tgconstraint
      WHERE t.tgenabled::text IN (SELECT a.state FROM acts a)
+       -- The guard lets us pass by itself.
+       AND t.tgfoid <> 'switchover.refuse_early()'::pg_catalog.regprocedure
        -- Not those that look again at deferred unique values: what is written is always a subset of a
        -- valid state.
        AND (k.contype IS NULL OR k.contype IN ('f', 't'))

@@ -1,10 +1,14 @@
 //! The bookkeeping on the destination, in its schema `switchover`: which run may write, which tables
-//! are copied, which cycles are confirmed.
+//! are copied, which cycles are confirmed, and from when on others may write.
 
+mod entrance;
+mod guarded;
 mod role;
 
 use std::collections::BTreeMap;
 
+pub use entrance::{OPEN, close, note_flip, refuse_written, takes_writes};
+pub use guarded::{Unguarded, guard_tables};
 pub use role::{
     LOCK_TIMEOUT, Way, grant, restore, silence, silenced, way, way_in_transaction, writer,
 };
@@ -29,6 +33,26 @@ pub struct Claim {
     pub schema_created: bool,
     /// And has added keys, indexes and constraints since.
     pub schema_finished: bool,
+    /// Since when the destination is known to be in charge, as text.
+    pub switched_at: Option<String>,
+}
+
+impl Claim {
+    /// Refuses a destination that is in charge although the source's pointer says otherwise: the source has been
+    /// failed over to a replica that had not received the flip, or restored from a backup of before. What
+    /// applications have written to the destination since would be overwritten.
+    ///
+    /// # Errors
+    /// That is so.
+    pub fn refuse_in_charge(&self) -> Result<()> {
+        match &self.switched_at {
+            None => Ok(()),
+            Some(when) => Err(Error::failed(format!(
+                "the destination is in charge since {when}, and the source has lost the flip: it is a replica that had not received it, or was restored from a backup"
+            ))
+            .mend("stop the applications on the source, bring over by hand what they have written there since, then drop")),
+        }
+    }
 }
 
 /// A table that `copy` has begun or finished.
@@ -105,6 +129,14 @@ pub fn claim(session: &mut Session, source_identity: &str) -> Result<Claim> {
     }
     refuse_foreign(session, source_identity)?;
     end_predecessor(session, source_identity)?;
+    // An older build may have made it.
+    let guarded = "SELECT pg_catalog.to_regprocedure('switchover.refuse_early()') IS NOT NULL";
+    if !session
+        .query_one("look for the guard", guarded, &[])?
+        .get::<_, bool>(0)
+    {
+        session.execute("complete the bookkeeping", include_str!("install.sql"))?;
+    }
     let run = run_token(session)?;
     let row = session.query_one(
         "claim the bookkeeping",
@@ -117,6 +149,7 @@ pub fn claim(session: &mut Session, source_identity: &str) -> Result<Claim> {
         copied: row.get(1),
         schema_created: row.get(2),
         schema_finished: row.get(3),
+        switched_at: row.get(4),
     })
 }
 
@@ -289,15 +322,16 @@ pub fn finish_table(
 /// # Errors
 /// As the server says.
 pub fn forget_table(session: &mut Session, name: &QualifiedName) -> Result<()> {
-    session.execute(
-        "note that a table has to be copied",
-        &format!(
-            "UPDATE switchover.copied SET finished_at = NULL
-              WHERE schema_name = {} AND table_name = {};
-             UPDATE switchover.state SET copied_at = NULL;",
-            literal(&name.schema),
-            literal(&name.name)
-        ),
+    session.execute("note that a table has to be copied", &forgetting(name))
+}
+
+fn forgetting(name: &QualifiedName) -> String {
+    format!(
+        "UPDATE switchover.copied SET finished_at = NULL
+          WHERE schema_name = {} AND table_name = {};
+         UPDATE switchover.state SET copied_at = NULL;\n",
+        literal(&name.schema),
+        literal(&name.name)
     )
 }
 
@@ -357,7 +391,6 @@ pub fn remove(
     }
     end_predecessor(session, source_identity)?;
     let mut observer = session.another("observer")?;
-    let sql = "SET LOCAL client_min_messages = warning; DROP SCHEMA IF EXISTS switchover CASCADE;";
-    let what = "drop schema switchover";
-    lock::transaction(session, &mut observer, patience, stop, what, sql)
+    guarded::remove(session, &mut observer, patience, stop)?;
+    lock::drop_schema(session, &mut observer, patience, stop)
 }

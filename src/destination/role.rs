@@ -33,12 +33,14 @@ pub enum Way {
     Owner,
 }
 
-/// Prepares a session for writing rows, in the way that its role may go, and bounds its waits.
+/// Prepares a session of a run for writing rows, in the way that its role may go, and bounds its waits.
+/// The token is what the guard lets it pass by where that fires: see `guarded`.
 ///
 /// # Errors
 /// As the server says.
-pub fn writer(session: &mut Session) -> Result<Way> {
-    tried(session, &format!("{LOCK_TIMEOUT} {TRY_REPLICA}"))
+pub fn writer(session: &mut Session, run: &str) -> Result<Way> {
+    let pass = format!("SET switchover.run = {};", literal(run));
+    tried(session, &format!("{LOCK_TIMEOUT} {pass} {TRY_REPLICA}"))
 }
 
 /// Says which way [`writer`] will go, and changes nothing.

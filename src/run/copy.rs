@@ -41,6 +41,8 @@ pub fn copy(
         Phase::Capturing | Phase::Copied => {}
         Phase::Idle | Phase::Switched => open::refuse_unready(&state)?,
     }
+    claim.refuse_in_charge()?;
+    destination::refuse_written(&both.close(options, claim, stop)?)?;
     if claim.schema_finished {
         both.bring(&state.selection, claim, stop)?;
     }
@@ -57,6 +59,7 @@ pub fn copy(
         catalog: &catalog,
         claim,
         jobs: options.jobs,
+        patience: open::patience(options),
         truncate: options.truncate,
         create_schema,
         progress: options.progress,

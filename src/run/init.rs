@@ -51,7 +51,8 @@ pub fn init(options: &Options, both: &mut Both, stop: &Stop) -> Result<()> {
         selection: &selection,
     };
     // Both sides are looked at before either is changed.
-    destination::install_and_claim(&mut both.destination, &both.source_database.identity)?;
+    let identity = &both.source_database.identity;
+    destination::install_and_claim(&mut both.destination, identity)?.refuse_in_charge()?;
     let mut observer = both.source.another("observer")?;
     let patience = patience(options);
     capture::install(&mut both.source, &mut observer, patience, stop, &parties)?;

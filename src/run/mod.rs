@@ -127,7 +127,11 @@ fn say_who_is_in_charge(options: &Options, error: &Error) {
 
 fn in_charge(options: &Options) -> Result<bool> {
     let mut session = open::open_to_ask(options, Side::Source)?;
-    Ok(capture::read_state(&mut session)?.is_some_and(|state| state.use_next_db))
+    let switched = capture::read_state(&mut session)?.is_some_and(|state| state.use_next_db);
+    if !switched && session.in_recovery() {
+        return Err(Error::failed("a standby may not have heard of it yet"));
+    }
+    Ok(switched)
 }
 
 /// Prints a number and its noun: `1 table`, `2 tables`.

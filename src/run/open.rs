@@ -9,11 +9,12 @@ use crate::cli::Options;
 use crate::conninfo::Conninfo;
 use crate::copy::{self, Sides};
 use crate::cycle::{Cycles, Report, Setup};
-use crate::destination::{self, Claim};
+use crate::destination::{self, Claim, Unguarded};
 use crate::error::{Error, Result, Side};
 use crate::follow::{self, Followed};
 use crate::guard;
-use crate::lock::Patience;
+use crate::ident::QualifiedName;
+use crate::lock::{self, Patience};
 use crate::plan;
 use crate::session::Session;
 use crate::stop::Stop;
@@ -82,6 +83,7 @@ impl Both {
         let destination_database = catalog::read_database(&mut destination)?;
         catalog::refuse_same_database(&source_database, &destination_database)?;
         guard::take(&mut source)?;
+        lock::give_way(&source, options.lock_timeout)?;
         Ok(Both {
             source,
             destination,
@@ -120,6 +122,22 @@ impl Both {
     pub fn bring(&mut self, selection: &Selection, claim: &Claim, stop: &Stop) -> Result<()> {
         let sessions = (&mut self.source, &mut self.destination);
         bring(sessions, selection, claim, stop)
+    }
+
+    /// Lets nobody else write on the destination any more, where a final cycle has let them and no flip has
+    /// followed; returns the tables that somebody has written into. The caller has found that the source is in
+    /// charge.
+    ///
+    /// # Errors
+    /// As [`destination::close`].
+    pub fn close(
+        &mut self,
+        options: &Options,
+        claim: &Claim,
+        stop: &Stop,
+    ) -> Result<Vec<QualifiedName>> {
+        let (source, destination) = (&mut self.source, &mut self.destination);
+        destination::close(source, destination, &claim.run, patience(options), stop)
     }
 
     /// Follows what has changed on the source since `init`.
@@ -204,6 +222,8 @@ pub struct Prepared {
     pub source_catalog: Catalog,
     /// The same on the destination.
     pub destination_catalog: Catalog,
+    /// Tables of the destination that others can write into before the switch.
+    pub unguarded: Vec<Unguarded>,
 }
 
 /// Refuses phases in which no cycle may run.
@@ -249,7 +269,9 @@ pub fn prepare_claimed(
     mut claim: Claim,
     stop: &Stop,
 ) -> Result<Prepared> {
+    claim.refuse_in_charge()?;
     mend_fence(&mut both.source)?;
+    destination::refuse_written(&both.close(options, &claim, stop)?)?;
     destination::look_at_schema(&mut both.destination, &mut claim)?;
     both.bring(&state.selection, &claim, stop)?;
     let Followed {
@@ -271,6 +293,13 @@ pub fn prepare_claimed(
         return Err(drift);
     }
     catalog::refuse_differences(&source_catalog, &destination_catalog, true)?;
+    let unguarded = guard(
+        options,
+        &mut both.destination,
+        (&source_catalog, &destination_catalog),
+        &claim,
+        stop,
+    )?;
     let observer = both.source.another("observer")?;
     let sequences: BTreeMap<_, _> = capture.sequences;
     let setup = Setup {
@@ -278,7 +307,7 @@ pub fn prepare_claimed(
         sequences,
         jobs: options.jobs,
         max_pending: options.max_pending,
-        lock_timeout: options.lock_timeout,
+        patience: patience(options),
     };
     let cycles = Cycles::open(both.source, both.destination, claim.clone(), setup)?;
     Ok(Prepared {
@@ -288,7 +317,24 @@ pub fn prepare_claimed(
         state,
         source_catalog,
         destination_catalog,
+        unguarded,
     })
+}
+
+/// Guards the moved tables, new partitions among them; see [`destination::guard_tables`].
+fn guard(
+    options: &Options,
+    destination: &mut Session,
+    (source, there): (&Catalog, &Catalog),
+    claim: &Claim,
+    stop: &Stop,
+) -> Result<Vec<Unguarded>> {
+    let relations = source.relations.iter();
+    let moved: Vec<Oid> = relations
+        .filter_map(|relation| there.relation(&relation.name))
+        .map(|relation| relation.oid)
+        .collect();
+    destination::guard_tables(destination, &moved, &claim.run, patience(options), stop)
 }
 
 impl Prepared {
@@ -334,6 +380,13 @@ impl Prepared {
         if let Some((source, destination)) = look.catalogs {
             self.source_catalog = source;
             self.destination_catalog = destination;
+            self.unguarded = guard(
+                options,
+                self.cycles.applier.session(),
+                (&self.source_catalog, &self.destination_catalog),
+                &self.claim,
+                stop,
+            )?;
         }
         Ok((followed, look.drift.and(brought)))
     }

@@ -2,7 +2,7 @@
 
 use super::open::{Both, Prepared, patience};
 use super::sync::ms;
-use super::{copy, counted, objects, open};
+use super::{copy, counted, objects, open, verify};
 use crate::capture::{Phase, State};
 use crate::cli::Options;
 use crate::destination;
@@ -29,6 +29,7 @@ pub fn command(options: &Options, mut both: Both, stop: &Stop) -> Result<()> {
         if destination::installed(&mut both.destination)? {
             let identity = &both.source_database.identity;
             let claim = destination::claim(&mut both.destination, identity)?;
+            note_flip(&mut both.destination, &claim.run);
             copy::check_foreign_keys(options, &mut both.destination, &claim.run, stop);
         }
         return Ok(());
@@ -78,6 +79,7 @@ fn close_and_switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> 
     // What can only be made behind a cycle must be there before applications come.
     prepared.cycle(options, stop)?;
     copy::complete(options, prepared, stop)?;
+    verify::verify_unguarded(options, prepared, stop)?;
     prepared.cycles.applier.rehearse()?;
     objects::refresh_views(prepared, stop)?;
     let setup = Setup {
@@ -102,14 +104,23 @@ fn close_and_switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> 
         "the destination is in charge: {}",
         prepared.state.destination_name
     );
+    let applier = &mut prepared.cycles.applier;
+    let run = applier.run_token().to_string();
+    note_flip(applier.session(), &run);
     if window.is_some() {
         prepared.cycles.reader.clear_log();
     }
     after::act(&prepared.observer, options.after_switch, stop);
     let applier = &mut prepared.cycles.applier;
-    let run = applier.run_token().to_string();
     copy::check_foreign_keys(options, applier.session(), &run, stop);
     Ok(())
+}
+
+/// The switch is done whatever this comes to, so that it only warns: writers are let in as it is.
+fn note_flip(destination: &mut Session, run: &str) {
+    if let Err(error) = destination::note_flip(destination, run) {
+        log::warn!("{error}; run switch again for that");
+    }
 }
 
 fn tell(window: &Window) {

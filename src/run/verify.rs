@@ -1,6 +1,8 @@
 //! `verify`: what a cycle committed on the destination against the very snapshot that the cycle read on
 //! the source, so writers go on and no difference is one of time.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::open::Prepared;
@@ -25,7 +27,7 @@ pub fn verify(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result
     prepared.cycle(options, stop)?;
     copy::complete(options, prepared, stop)?;
     objects::warn(prepared)?;
-    let (cycle, verdict) = compare_all(options, prepared, stop)?;
+    let (cycle, verdict) = compare_all(options, prepared, None, stop)?;
     let rows = usize::try_from(verdict.rows).unwrap_or(usize::MAX);
     let differences = usize::try_from(verdict.count()).unwrap_or(usize::MAX);
     destination::note_verification(
@@ -34,15 +36,7 @@ pub fn verify(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result
         [verdict.tables, verdict.rows, verdict.count()],
     )?;
     capture::set_verified(prepared.cycles.reader.session(), verdict.same())?;
-    if options.json {
-        report::print(&json(cycle, &verdict))?;
-    } else {
-        let lines = verdict
-            .differences
-            .iter()
-            .map(|difference| format!("{difference}\n"));
-        report::print(&lines.collect::<String>())?;
-    }
+    show(options, cycle, &verdict)?;
     if verdict.same() {
         log::info!(
             "verified at cycle {cycle}: {} in {} are the same on both sides",
@@ -51,18 +45,68 @@ pub fn verify(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result
         );
         return Ok(());
     }
-    Err(Error::new(
+    Err(found(differences))
+}
+
+/// Compares what others can write into on the destination, for `switch`: the last verify may be days old. What they
+/// write after this is not seen.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_unguarded(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<()> {
+    let tables: BTreeSet<QualifiedName> = prepared
+        .unguarded
+        .iter()
+        .map(|table| table.root.clone())
+        .collect();
+    if tables.is_empty() || options.unverified {
+        return Ok(());
+    }
+    log::info!(
+        "comparing {} that others can write into on the destination",
+        counted(tables.len(), "table")
+    );
+    let tables = Vec::from_iter(tables);
+    let (cycle, verdict) = compare_all(options, prepared, Some(&tables), stop)?;
+    if verdict.same() {
+        return Ok(());
+    }
+    capture::set_verified(prepared.cycles.reader.session(), false)?;
+    show(options, cycle, &verdict)?;
+    Err(found(
+        usize::try_from(verdict.count()).unwrap_or(usize::MAX),
+    ))
+}
+
+fn show(options: &Options, cycle: i64, verdict: &Verdict) -> Result<()> {
+    if options.json {
+        return report::print(&json(cycle, verdict));
+    }
+    let lines = verdict
+        .differences
+        .iter()
+        .map(|difference| format!("{difference}\n"));
+    report::print(&lines.collect::<String>())
+}
+
+fn found(differences: usize) -> Error {
+    Error::new(
         Class::Found,
         format!("{} found", counted(differences, "difference")),
     )
     .mend(
-        "update these rows to themselves on the source and delete the surplus ones on the destination, then sync and verify again",
-    ))
+        "update these rows to themselves on the source and delete the surplus ones on the destination (ALTER TABLE … DISABLE TRIGGER pg_switchover_guard lets you; the next command enables it), then sync and verify again",
+    )
 }
 
-/// Compares everything with one cycle, and tables that were truncated or rewritten meanwhile with a later
+/// Compares everything, or `only` these tables, with one cycle, and tables that were truncated or rewritten meanwhile with a later
 /// one. Returns the last cycle.
-fn compare_all(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<(i64, Verdict)> {
+fn compare_all(
+    options: &Options,
+    prepared: &mut Prepared,
+    only: Option<&[QualifiedName]>,
+    stop: &Stop,
+) -> Result<(i64, Verdict)> {
     let mut round = |only: Option<&[QualifiedName]>| -> Result<(i64, Verdict)> {
         let cycle = prepared.cycles.run_open(stop)?.cycle;
         let result = compare(options, prepared, only, stop);
@@ -70,7 +114,7 @@ fn compare_all(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Resul
         prepared.cycles.reader.forget()?;
         Ok((cycle, result?))
     };
-    let (mut cycle, mut verdict) = round(None)?;
+    let (mut cycle, mut verdict) = round(only)?;
     for _ in 1..ROUNDS {
         if verdict.rewritten.is_empty() {
             break;

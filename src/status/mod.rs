@@ -76,12 +76,16 @@ pub struct Writer {
 pub struct Destination {
     /// True if the bookkeeping exists.
     pub prepared: bool,
+    /// Others may write there. `None` where it is not guarded: an older build has made the bookkeeping.
+    pub takes_writes: Option<bool>,
     /// Tables that copy has begun.
     pub copied: Vec<CopiedTable>,
     /// Youngest first.
     pub cycles: Vec<Cycle>,
     /// Foreign keys that are away until the switch, or were made by it and whose rows are not checked.
     pub foreign_keys: i64,
+    /// When the flip was seen committed, ISO 8601, UTC.
+    pub switched_at: Option<String>,
 }
 
 /// A table on the destination.
@@ -174,12 +178,12 @@ fn read_destination(session: &mut Session) -> Result<Destination> {
     }
     let copied = session.query("list the copied tables", include_str!("copied.sql"), &[])?;
     let cycles = session.query("list the last cycles", include_str!("cycles.sql"), &[])?;
-    let foreign_keys = "SELECT pg_catalog.count(*) FROM switchover.postponed p
-                         WHERE p.kind = 'foreign key' AND p.done_at IS NULL";
-    let row = session.query_one("count the foreign keys", foreign_keys, &[])?;
+    let row = session.query_one("read the state", include_str!("destination.sql"), &[])?;
     Ok(Destination {
         prepared: true,
+        takes_writes: destination::takes_writes(session)?,
         foreign_keys: row.get(0),
+        switched_at: row.get(1),
         copied: copied
             .iter()
             .map(|row| CopiedTable {
@@ -214,13 +218,16 @@ impl Status {
         self.destination.as_ref()?.as_ref().ok()
     }
 
-    /// Returns which database is in charge; only the source's pointer can say.
+    /// Returns which database is in charge; only the source's pointer can say. `both` where it has lost the
+    /// flip, which the destination remembers.
     pub fn in_charge(&self) -> Option<&'static str> {
-        let source = self.source()?;
-        Some(if source.use_next_db == Some(true) {
-            "destination"
-        } else {
-            "source"
-        })
+        let remembered = self
+            .destination()
+            .is_some_and(|there| there.switched_at.is_some());
+        match (self.source()?.use_next_db, remembered) {
+            (Some(true), _) => Some("destination"),
+            (Some(false), true) => Some("both"),
+            (Some(false) | None, _) => Some("source"),
+        }
     }
 }

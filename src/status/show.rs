@@ -25,6 +25,7 @@ pub fn json(status: &Status) -> String {
         "tables": source.map(|source| tables(source, destination)),
         "writers": source.map(writers),
         "last_cycles": destination.map(|there| there.cycles.iter().map(cycle).collect::<Vec<_>>()),
+        "destination_takes_writes": destination.and_then(|there| there.takes_writes),
         "foreign_keys_left": destination.map(|there| there.foreign_keys),
         "source": reachable(&status.source),
         "destination": reachable(&status.destination),
@@ -115,6 +116,10 @@ pub fn text(status: &Status) -> String {
 }
 
 fn in_charge(status: &Status, side: &str) -> String {
+    let there = status.destination();
+    if let ("both", Some(when)) = (side, there.and_then(|there| there.switched_at.as_ref())) {
+        return format!("both: the source has lost the flip of {when}, and takes writes");
+    }
     match status
         .source()
         .and_then(|source| source.switched_at.as_ref())
@@ -171,8 +176,19 @@ fn destination_lines(
         .and_then(|source| source.captured)
         .map_or_else(String::new, |captured| format!(" of {captured}"));
     line("copied", format!("{finished}{of} tables"));
+    let switched = source.is_some_and(|source| source.use_next_db == Some(true));
+    if let Some(open) = there.takes_writes.filter(|_| !switched) {
+        line(
+            "writes there",
+            match (open, source) {
+                (false, _) => "refused until the switch",
+                (true, Some(_)) => "let in, though no flip has followed: run sync to refuse them",
+                (true, None) => "let in by a final cycle; only the source knows of a flip",
+            }
+            .to_string(),
+        );
+    }
     if there.foreign_keys > 0 {
-        let switched = source.is_some_and(|source| source.use_next_db == Some(true));
         line(
             "foreign keys",
             match switched {

@@ -9,6 +9,7 @@
 //! ROW EXCLUSIVE on it to the end of its transaction. When it is granted, every earlier writer has
 //! ended and every later one waits, before its changes can be committed.
 
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use postgres::error::SqlState;
@@ -16,7 +17,9 @@ use postgres::error::SqlState;
 use crate::cycle::{Applied, Confirmation, Cycles, Extent, Limits};
 use crate::error::{Error, Result};
 use crate::lock::{self, Blocker};
-use crate::session::{Session, text};
+use crate::session::{Canceller, Session, text};
+
+use super::settle::warn_unconfirmed;
 
 /// Bytes of literals that the window's first message may bring. On their way they are here about five
 /// times: as the driver's rows, as ours, and in the message.
@@ -78,6 +81,7 @@ pub fn attempt(
         rows: cycles.max_pending(),
         bytes: MESSAGE_BYTES,
     };
+    let canceller = cycles.reader.session().canceller();
     let started = Instant::now();
     let reader = &mut cycles.reader;
     let (read, blockers) = lock::observed_by(reader.pid(), observer, timeout, terminate, || {
@@ -108,15 +112,17 @@ pub fn attempt(
         }
     };
     let second = started.elapsed();
-    // A commit keeps its locks while it waits for a standby; writers are held up no longer than promised.
-    cycles.reader.session().bound_standby(Some(timeout));
-    if let Err(error) = cycles.reader.finish("flip the pointer", FLIP) {
+    if let Err(error) = flip(cycles, &canceller, timeout.saturating_sub(second)) {
         if error.is(&SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT) {
             return Err(error.mend(
                 "the destination took longer than --lock-timeout, so the source let its writers go on; run it again",
             ));
         }
-        return if error.connection_lost {
+        if lock::may_try_again(&error) {
+            return Ok(Attempt::NotYet(error.to_string(), Vec::new()));
+        }
+        // Only a server's own word says that its transaction has come to nothing.
+        return if error.connection_lost || error.sqlstate.is_none() {
             Ok(Attempt::Unknown(error))
         } else {
             Err(error)
@@ -132,6 +138,30 @@ pub fn attempt(
         total,
         applied,
     }))
+}
+
+/// Sends the flip. The server ends what takes longer than `left`, but for one thing: a commit that waits for a
+/// synchronous standby, with all writers behind it. It has happened then, and a cancel ends no more than that
+/// wait. Before its commit, a cancel rolls the flip back, and the server says so. Where no cancel gets through,
+/// the watch over our sessions ends this one.
+fn flip(cycles: &mut Cycles, canceller: &Canceller, left: Duration) -> Result<()> {
+    let (answered, wait) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let watcher = scope.spawn(move || {
+            let late = wait.recv_timeout(left) == Err(mpsc::RecvTimeoutError::Timeout);
+            if late {
+                canceller.cancel();
+            }
+            late
+        });
+        cycles.reader.session().bound_standby(Some(left));
+        let result = cycles.reader.finish("flip the pointer", FLIP);
+        drop(answered);
+        if watcher.join().unwrap_or_default() && result.is_ok() {
+            warn_unconfirmed(cycles.reader.session());
+        }
+        result
+    })
 }
 
 fn apply(
@@ -154,7 +184,7 @@ fn apply(
             .applier
             .message(cycles.plans(), changes, confirmation, &settings)?;
     cycles.reader.make_durable(changes)?;
-    cycles.applier.send(&message, changes, cycle)?;
+    cycles.applier.send(&message, changes, confirmation)?;
     Ok(applied)
 }
 
@@ -173,23 +203,28 @@ fn active_log(cycles: &mut Cycles) -> Result<[&'static str; 2]> {
 
 /// The resting log is locked first: only a transaction that is older than the last rotation can hold
 /// it, and while we wait for that one, writers of the other log pass. The other way round such a
-/// writer and we would wait for each other.
+/// writer and we would wait for each other. Both in one statement, so that one time-out bounds both waits.
+/// From then on, whoever has locked a table and wants to write waits for us; a table that we wait for is
+/// given up before that one is told of a deadlock.
 fn opening([resting, active]: &[&str; 2], timeout: Duration) -> String {
     let wait = (timeout * 9 / 10).as_millis().max(1);
     format!(
         "SET LOCAL lock_timeout = {wait}; SET LOCAL statement_timeout = {wait};
-         LOCK TABLE {resting} IN EXCLUSIVE MODE;
-         LOCK TABLE {active} IN EXCLUSIVE MODE; {}",
+         LOCK TABLE {resting}, {active} IN EXCLUSIVE MODE; {}
+         SELECT pg_catalog.set_config('lock_timeout', GREATEST(1, LEAST({wait},
+             EXTRACT(epoch FROM pg_catalog.current_setting('deadlock_timeout')::interval) * 500)
+             )::int8::text, true);",
         remaining("statement_timeout", timeout)
     )
 }
 
 /// Sets a time-out to what is left of `timeout` since the message arrived. The statement's snapshot is
-/// the transaction's, so it has to come after the lock.
+/// the transaction's, so it has to come after the lock. A clock that jumps in between makes it neither more
+/// than `timeout` nor no time-out at all.
 fn remaining(setting: &str, timeout: Duration) -> String {
     format!(
         "SELECT 'lock' AS kind, NULL AS id, w.ms AS first,
-                pg_catalog.set_config('{setting}', GREATEST(1, {} - w.ms)::int8::text, true) AS second
+                pg_catalog.set_config('{setting}', GREATEST(1, LEAST({0}, {0} - w.ms))::int8::text, true) AS second
            FROM (SELECT (EXTRACT(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.now()) * 1000)::float8)
                 AS w (ms);",
         timeout.as_millis()

@@ -14,6 +14,7 @@ use super::{Snapshot, sql};
 use crate::catalog::{Oid, Relation};
 use crate::conninfo::Conninfo;
 use crate::error::{Error, Result, Side};
+use crate::lock;
 use crate::session::{Canceller, Session};
 use crate::stop::Stop;
 
@@ -26,6 +27,9 @@ const LOOK: Duration = Duration::from_millis(100);
 /// How long a cancel request may take before it is sent again: one that arrives between two
 /// statements cancels nothing.
 const CANCEL_AGAIN: Duration = Duration::from_secs(1);
+
+/// How often a piece of work is begun, if others want its table.
+const ATTEMPTS: u32 = 20;
 
 struct Origin {
     conninfo: Conninfo,
@@ -89,12 +93,12 @@ impl<'a> Crew<'a> {
     /// The server refuses another session; the snapshot is gone.
     pub fn session(&self, side: Side) -> Result<Session> {
         let origin = self.origin(side);
-        if let Some(session) = lock(&origin.idle).pop() {
+        if let Some(session) = locked(&origin.idle).pop() {
             return Ok(session);
         }
         let mut session = Session::open(&origin.conninfo, side, "verify")?;
         session.execute("join the snapshot", &sql::join(&origin.snapshot))?;
-        lock(&self.cancellers).insert((index(side), session.pid()), session.canceller());
+        locked(&self.cancellers).insert((index(side), session.pid()), session.canceller());
         Ok(session)
     }
 
@@ -112,7 +116,7 @@ impl<'a> Crew<'a> {
             match session.execute(&what, &sql) {
                 Err(error) if error.is(&SqlState::T_R_SERIALIZATION_FAILURE) => {
                     log::debug!("{error}");
-                    lock(&self.rewritten).insert(table.oid);
+                    locked(&self.rewritten).insert(table.oid);
                     return Ok(None);
                 }
                 other => other?,
@@ -123,7 +127,7 @@ impl<'a> Crew<'a> {
 
     /// Returns the tables, by their oids on the source, that were truncated or rewritten meanwhile.
     pub fn rewritten(&self) -> BTreeSet<Oid> {
-        lock(&self.rewritten).clone()
+        locked(&self.rewritten).clone()
     }
 
     /// Returns a session whose work has succeeded; one that failed is dropped instead. It gives its
@@ -133,9 +137,33 @@ impl<'a> Crew<'a> {
         let origin = self.origin(side);
         let again = format!("ROLLBACK; {}", sql::join(&origin.snapshot));
         match session.execute("join the snapshot again", &again) {
-            Ok(()) => lock(&origin.idle).push(session),
+            Ok(()) => locked(&origin.idle).push(session),
             Err(error) => log::debug!("{error}"),
         }
+    }
+
+    /// Does a piece of work with sessions of its own; again, if one of them had to give way to somebody who
+    /// waits for the table. The snapshot stays.
+    ///
+    /// # Errors
+    /// As `work`; it had to give way too often.
+    pub fn patiently<R>(&self, table: &Relation, work: impl Fn() -> Result<R>) -> Result<R> {
+        for _ in 1..ATTEMPTS {
+            match work() {
+                Err(error)
+                    if lock::gave_way(&error)
+                        && !self.halted.load(Ordering::Relaxed)
+                        && !self.stop.asked() =>
+                {
+                    log::info!(
+                        "reading table {} gave way, and goes on: {error}",
+                        table.name
+                    );
+                }
+                other => return other,
+            }
+        }
+        work()
     }
 
     /// Works off lists of tasks, `jobs` threads on each list at the same time, and hands every result
@@ -205,7 +233,7 @@ impl<'a> Crew<'a> {
 
     fn halt(&self) {
         self.halted.store(true, Ordering::Relaxed);
-        Canceller::cancel_all(lock(&self.cancellers).values());
+        Canceller::cancel_all(locked(&self.cancellers).values());
     }
 }
 
@@ -226,6 +254,6 @@ fn index(side: Side) -> usize {
 }
 
 /// A thread that panicked while it held the lock left nothing half done: all are single calls.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,6 +11,7 @@ use super::sql;
 use super::verdict::{Difference, Kind, RowDifference, SHOWN_PER_TABLE};
 use crate::catalog::Key;
 use crate::error::{Error, Result, Side};
+use crate::lock;
 use crate::session::{Session, copy_error};
 
 /// Rows of a table that are looked at on each side. They are sorted on the servers, the source among
@@ -53,7 +54,10 @@ pub fn find(scan: &Scan<'_>, tables: &[usize], totals: &[Totals]) -> Result<Vec<
     let mut differences = Vec::new();
     scan.crew.run(
         vec![tasks],
-        |task| look(scan, &task),
+        |task: Task| {
+            let table = scan.pairs[task.table].source;
+            scan.crew.patiently(table, || look(scan, &task))
+        },
         |difference| differences.extend(difference),
     )?;
     Ok(differences)
@@ -97,10 +101,24 @@ fn look(scan: &Scan<'_>, task: &Task) -> Result<Option<Difference>> {
         return Ok(None);
     };
     let mut destination = scan.crew.session(Side::Destination)?;
+    let difference = look_into(scan, task, &mut source, &mut destination)
+        .map_err(|error| lock::after_giving_way(source.pid(), error))?;
+    scan.crew.give_back(Side::Source, source);
+    scan.crew.give_back(Side::Destination, destination);
+    Ok(Some(difference))
+}
+
+fn look_into(
+    scan: &Scan<'_>,
+    task: &Task,
+    source: &mut Session,
+    destination: &mut Session,
+) -> Result<Difference> {
+    let pair = &scan.pairs[task.table];
     let mut found = Found::new(SHOWN_PER_TABLE);
     {
-        let ours = stream(&mut source, scan, task)?;
-        let theirs = stream(&mut destination, scan, task)?;
+        let ours = stream(source, scan, task)?;
+        let theirs = stream(destination, scan, task)?;
         if pair.source.key.is_some() {
             merge::keyed(ours, theirs, &mut found)?;
         } else {
@@ -109,27 +127,25 @@ fn look(scan: &Scan<'_>, task: &Task) -> Result<Option<Difference>> {
     }
     if found.none() {
         // Not even a hash that deceives does this. Whatever it is, it is no pass.
-        return Ok(Some(Difference::Table {
+        return Ok(Difference::Table {
             name: pair.source.name.clone(),
             what: "differs as a whole but in no row: was it altered meanwhile? verify again"
                 .to_string(),
-        }));
+        });
     }
     let mut shown = Vec::new();
     if let Some(key) = &pair.source.key {
-        let columns = changed_columns(scan, pair, key, &found, [&mut source, &mut destination])?;
+        let columns = changed_columns(scan, pair, key, &found, [source, destination])?;
         shown = show(key, found.shown, columns);
     }
-    scan.crew.give_back(Side::Source, source);
-    scan.crew.give_back(Side::Destination, destination);
-    Ok(Some(Difference::Rows {
+    Ok(Difference::Rows {
         name: pair.source.name.clone(),
         missing: found.missing,
         extra: found.extra,
         changed: found.changed,
         complete: task.complete,
         shown,
-    }))
+    })
 }
 
 /// Starts the COPY of one side and reads its lines: two values, separated by a tab.

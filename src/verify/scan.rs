@@ -9,6 +9,7 @@ use super::progress::Meter;
 use super::sql::{self, Hash, Pages};
 use crate::catalog::Relation;
 use crate::error::{Result, Side};
+use crate::lock;
 use crate::session::text;
 
 /// Buckets of a table at most; a bucket is about 40 bytes of memory.
@@ -146,7 +147,11 @@ impl Scan<'_> {
                     .collect()
             })
             .collect();
-        self.crew.run(lists, |piece| self.add_up(&piece), done)
+        let work = |piece: Piece| {
+            let table = self.pairs[piece.table].source;
+            self.crew.patiently(table, || self.add_up(&piece))
+        };
+        self.crew.run(lists, work, done)
     }
 
     fn pieces(&self, table: usize, side: usize, buckets: u64) -> Vec<Piece> {
@@ -186,7 +191,7 @@ impl Scan<'_> {
             true => error.mend(
                 "a row is too large to be compared (1 GB, of some types as text): look at it by hand, and switch --unverified",
             ),
-            false => error,
+            false => lock::after_giving_way(session.pid(), error),
         })?;
         self.crew.give_back(side, session);
         let buckets = rows

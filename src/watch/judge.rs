@@ -141,9 +141,7 @@ impl Case {
                 "bring back what synchronous_standby_names asks for on the {side}, or change that there; then run the same command again"
             ),
             Seen::Locked(_) => "end that session, or run the same command again later".to_string(),
-            _ => format!(
-                "run the same command again when the {side} answers (tcp_user_timeout in its conninfo says how long is waited)"
-            ),
+            _ => format!("run the same command again when the {side} answers"),
         };
         GivenUp { message, mend }
     }

@@ -155,11 +155,10 @@ impl Watched {
     }
 
     fn give_up(&self, verdict: GivenUp) {
-        let what = self.wire.what();
-        log::debug!("giving up the {}, to {what}: {verdict}", self.side);
-        if self.wire.give_up(verdict.clone()) {
+        if self.wire.wake() {
             return;
         }
+        let what = self.wire.what();
         let error = Error::failed(format!("could not {what} on the {}: {verdict}", self.side));
         let error = Error {
             connection_lost: true,
@@ -273,6 +272,10 @@ impl Round {
             .map(|(session, _)| &***session)
             .filter(|session| session.pid.load(Ordering::Acquire) != 0)
             .collect();
+        // Their end is told as what has led to it.
+        for (session, verdict) in &lost {
+            session.wire.condemn(verdict.clone());
+        }
         if let Some(first) = known.first() {
             let sql = with_sessions(include_str!("end.sql"), &known);
             if let Err(error) = first.conninfo.ask(first.side, &sql, limit) {

@@ -186,7 +186,7 @@ fn tables_may_have_as_many_columns_as_there_can_be() {
     });
     judge(&pair);
     // Which of them differs is said.
-    pair.on_destination("UPDATE thousand SET \"column 998\" = 'spoilt', \"column 0\" = 'too' WHERE id = 7; UPDATE most SET \"column 1598\" = 99 WHERE id = 8");
+    pair.past_the_guard("UPDATE thousand SET \"column 998\" = 'spoilt', \"column 0\" = 'too' WHERE id = 7; UPDATE most SET \"column 1598\" = 99 WHERE id = 8");
     pair.run(&["verify"])
         .expect(3)
         .expect_stdout("\"id\" = '7': differs in \"column 0\", \"column 998\"")
@@ -269,7 +269,7 @@ fn columns_may_be_called_as_ours_are() {
             .collect()
     });
     judge(&pair);
-    pair.on_destination("UPDATE public.t SET n = 77; DELETE FROM public.k0");
+    pair.past_the_guard("UPDATE public.t SET n = 77; DELETE FROM public.k0");
     pair.run(&["verify", "-q"])
         .expect(3)
         .expect_stdout("differs in \"n\"");

@@ -393,7 +393,7 @@ fn verify_finds_a_row_whatever_its_key_is() {
             )
         })
         .collect();
-    pair.on_destination(&harm);
+    pair.past_the_guard(&harm);
     let outcome = pair.run(&["verify"]).expect(3);
     for table in &tables {
         let line = format!(

@@ -107,8 +107,8 @@ fn sync_ends_when_a_server_falls_silent_and_goes_on() {
     }
 }
 
-const A: &str = "\"public\".\"a\"";
-const B: &str = "\"public\".\"b\"";
+pub const A: &str = "\"public\".\"a\"";
+pub const B: &str = "\"public\".\"b\"";
 
 #[test]
 fn verify_ends_when_a_server_falls_silent_and_passes_then() {
@@ -128,7 +128,8 @@ fn verify_ends_when_a_server_falls_silent_and_passes_then() {
 const SWITCH: &[&str] = &[
     "switch",
     "--unverified",
-    "--lock-timeout=20000",
+    "--lock-timeout=4000",
+    "--lock-attempts=2",
     "--interval=0.05",
 ];
 

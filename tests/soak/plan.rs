@@ -93,6 +93,8 @@ impl Plan {
         if unverified {
             last.push("--unverified");
         }
+        let after = ["--after-switch=terminate", "--after-switch=readonly"];
+        last.extend(after.iter().filter(|_| chance.percent(20)));
         let mut steps = Vec::new();
         if chance.percent(35) {
             let args = [&["run", schema, &jobs], &last[..]].concat();

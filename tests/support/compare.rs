@@ -221,15 +221,16 @@ fn symmetric_difference<'a>(
 }
 
 /// Demands that both databases have the same schema, as the newest `pg_dump` writes it: nothing of
-/// `switchover`, no comments, order aside. The capture triggers of the source do not count.
+/// `switchover`, no comments, order aside. Triggers of the tool do not count.
 ///
 /// # Panics
 /// With every statement that only one side has.
 pub fn assert_same_schema(pair: &Pair) {
     let mut source = schema(&pair.source, DATABASE);
-    // While a switchover is under way its triggers are on the source, and only there.
+    let mut destination = schema(&pair.destination, DATABASE);
+    // While a switchover is under way its triggers are on both sides.
     source.retain(|statement| !statement.contains(" pg_switchover_"));
-    let destination = schema(&pair.destination, DATABASE);
+    destination.retain(|statement| !statement.contains(" pg_switchover_"));
     let only = |a: &BTreeSet<String>, b: &BTreeSet<String>| {
         a.difference(b).cloned().collect::<Vec<_>>().join("\n")
     };

@@ -15,6 +15,7 @@ pub mod program;
 pub mod proxy;
 pub mod servers;
 pub mod stage;
+pub mod stall;
 pub mod workload;
 
 use std::time::{Duration, Instant};

@@ -62,6 +62,12 @@ impl Pair {
         self.destination.psql(DATABASE, sql)
     }
 
+    /// Runs a script on the destination's database in the replica role, which its triggers do not act in: for a
+    /// test that needs there what ordinary sessions are refused before the switch.
+    pub fn past_the_guard(&self, sql: &str) -> String {
+        self.on_destination(&format!("SET session_replication_role = replica;\n{sql}"))
+    }
+
     /// Runs a script on both databases.
     pub fn on_both(&self, sql: &str) {
         self.on_source(sql);

@@ -13,7 +13,7 @@ use super::wait_for;
 pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// Part of the message that asks for the stop-the-world lock, on the source, and of no other.
-pub const LOCK: &str = "LOCK TABLE switchover.change_log_1 IN EXCLUSIVE MODE";
+pub const LOCK: &str = "switchover.change_log_1 IN EXCLUSIVE MODE";
 /// Part of the message that applies and commits the window's changes, on the destination, and of no other.
 pub const APPLY: &str = "SET LOCAL lock_timeout";
 /// Part of the message that flips the pointer, on the source, and of no other.
@@ -79,13 +79,29 @@ impl Stage {
         });
     }
 
-    /// Kills a running program and lets both servers notice.
+    /// Kills a running program and lets both servers notice. What a wire holds never arrives.
     pub fn kill(&self, running: Running) -> Outcome {
         let outcome = running.kill();
-        self.source_wire.release();
-        self.destination_wire.release();
-        self.source_wire.reset();
-        self.destination_wire.reset();
+        self.cut_off();
+        self.wait_until_free();
+        outcome
+    }
+
+    /// Cuts every connection, with what is held on it.
+    pub fn cut_off(&self) {
+        for wire in [&self.source_wire, &self.destination_wire] {
+            wire.reset();
+            wire.release();
+        }
+    }
+
+    /// Kills a running program while a message of its own is held, which arrives all the same: the network
+    /// had it already.
+    pub fn kill_with_a_message_on_its_way(&self, running: Running) -> Outcome {
+        let outcome = running.kill();
+        for wire in [&self.source_wire, &self.destination_wire] {
+            wire.release();
+        }
         self.wait_until_free();
         outcome
     }

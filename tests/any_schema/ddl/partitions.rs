@@ -166,7 +166,7 @@ fn partitions_come_and_go(commands: &[&[&str]]) {
     let writer = Writer::start(&pair, expected, statements);
     for (number, step) in STEPS.iter().enumerate() {
         writer.wait_for_more(3);
-        pair.on_destination(step.destination);
+        pair.past_the_guard(step.destination);
         pair.on_source(&format!("SET lock_timeout = '10s'; {}", step.source));
         let command = commands[number % commands.len()];
         pair.run(command).expect(0);
@@ -199,7 +199,7 @@ fn what_no_trigger_has_seen_of_a_partition_is_brought() {
     let pair = Pair::new(15, 18);
     moved(&pair, SCHEMA, ROWS);
     for (number, step) in STEPS.iter().enumerate() {
-        pair.on_destination(step.destination);
+        pair.past_the_guard(step.destination);
         pair.on_source(step.source);
         pair.run([SMALL, LARGE][number % 2]).expect(0);
         // The destination has partitions a little longer than the source in one of the steps.

@@ -188,7 +188,7 @@ fn a_drop_on_the_way_brings_back_what_was_there() {
     // What cannot be checked is named, and stays NOT VALID.
     setting.run(&["init", "-q"]).expect(0);
     setting.run(&["copy", "-q", "--truncate"]).expect(0);
-    setting.pair.on_destination(ORPHAN);
+    setting.pair.past_the_guard(ORPHAN);
     let outcome = setting.run(&["drop"]).expect(0);
     let named = "1 foreign key could not be made, or not be checked, on the destination: foreign key line_invoice on shop.line: ";
     assert!(outcome.stderr.contains(named), "{}", outcome.report());
@@ -202,7 +202,7 @@ fn rows_that_break_a_foreign_key_are_told_after_the_switch() {
     let setting = &wired.setting;
     setting.run(&["init", "-q"]).expect(0);
     setting.run(&["copy", "-q"]).expect(0);
-    setting.pair.on_destination(ORPHAN);
+    setting.pair.past_the_guard(ORPHAN);
     setting.run(SWITCH).expect(0).expect_stderr(
         "1 foreign key on the destination is NOT VALID: foreign key line_invoice on shop.line: ",
     );

@@ -209,6 +209,7 @@ pub fn states(pair: &Pair) -> String {
     pair.on_destination(
         "SELECT tgrelid::regclass || ' ' || tgname || ' ' || tgenabled::text FROM pg_trigger
           WHERE NOT tgname LIKE 'RI\\_%' AND NOT tgname LIKE 'PK\\_%'
+            AND NOT tgname LIKE 'pg\\_switchover\\_%'
          UNION ALL
          SELECT ev_class::regclass || ' ' || rulename || ' ' || ev_enabled::text FROM pg_rewrite
           WHERE ev_class::regclass::text LIKE 'shop.%'

@@ -13,8 +13,10 @@ use super::{Action, Shared, Trip};
 struct Talk {
     // The client has spoken since the server's last answer.
     client_speaks: bool,
-    // What happens to the answer that is expected now.
-    reply: Option<Action>,
+    // Answers that the server has not ended yet.
+    unanswered: usize,
+    // What happens to an answer, behind so many earlier ones: a driver does not wait for the answer to Close.
+    reply: Option<(Action, usize)>,
     application: String,
 }
 
@@ -128,8 +130,14 @@ impl Relay {
                 });
                 self.wait_while(|state| state.held)?;
             }
-            Some(reply) => self.lock_talk().reply = Some(reply),
+            Some(reply) => {
+                let mut talk = self.lock_talk();
+                talk.reply = Some((reply, talk.unanswered));
+            }
             None => {}
+        }
+        if wire::is_answered(message.kind) {
+            self.lock_talk().unanswered += 1;
         }
         self.wait_while(|state| state.stalled)?;
         (&self.server).write_all(&message.bytes)
@@ -202,9 +210,17 @@ impl Relay {
                 if wire::is_answer(message.kind) {
                     talk.client_speaks = false;
                 }
-                talk.reply
+                let ours = talk.reply;
+                // A server that wants the data of a COPY passes over the Sync that came with its statement.
+                if wire::ends_answer(message.kind) {
+                    talk.unanswered = talk.unanswered.saturating_sub(1);
+                    if let Some((_, before)) = &mut talk.reply {
+                        *before = before.saturating_sub(1);
+                    }
+                }
+                ours
             };
-            if let Some(action) = reply {
+            if let Some((action, 0)) = reply {
                 kept.extend_from_slice(&message.bytes);
                 if wire::ends_answer(message.kind) {
                     self.act_on_reply(action)?;

@@ -102,6 +102,11 @@ pub(super) fn is_answer(kind: u8) -> bool {
     !matches!(kind, b'N' | b'S' | b'A')
 }
 
+/// Whether the server says once that it is ready because of a client's message: a simple query, or a Sync.
+pub(super) fn is_answered(kind: u8) -> bool {
+    matches!(kind, b'Q' | b'S')
+}
+
 /// Whether a message of the server ends its answer: ready for the next query, or for the data of a COPY.
 pub(super) fn ends_answer(kind: u8) -> bool {
     matches!(kind, b'Z' | b'G')

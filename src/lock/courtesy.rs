@@ -1,0 +1,132 @@
+//! Reading gives way. A session of ours that reads a table keeps whoever alters it waiting, and every writer
+//! behind that one; a chunk of a copy, a large cycle and a comparison read for longer than writers may wait.
+//! So a session of its own looks who waits for us, and ends what they wait for; it is begun again later.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use postgres::error::SqlState;
+
+use crate::error::{Error, Result};
+use crate::session::Session;
+
+const WAITING: &str = include_str!("courtesy.sql");
+
+/// Between two looks passes this part of the longest that writers may wait. The second look at the same two
+/// sessions cancels ours, the fourth ends it: one that is sending rows which nobody takes hears no cancel
+/// request.
+const LOOKS: u32 = 8;
+/// And no less or more than this. Two looks are less than the `deadlock_timeout` (1 s) after which the server
+/// would end one of those who wait for each other, and it might not be us.
+const PAUSE: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(200)];
+
+/// Before another connection is tried.
+const RECONNECT: Duration = Duration::from_secs(1);
+
+/// Looks, from now to the end of the process, whether anybody waits for what a session of ours reads on the side
+/// of `main`, and ends that within `longest`. `main` itself is cancelled, and never ended.
+///
+/// # Errors
+/// The session for it cannot be opened.
+pub fn give_way(main: &Session, longest: Duration) -> Result<()> {
+    let mut session = main.another("give way")?;
+    let like = main.conninfo().clone();
+    let (side, main) = (main.side(), main.pid());
+    let pause = (longest / LOOKS).clamp(PAUSE[0], PAUSE[1]);
+    let look_for_ever = move || {
+        let mut seen = Seen::new();
+        let mut told = false;
+        loop {
+            std::thread::sleep(pause);
+            match look(&mut session, main, &mut seen) {
+                Ok(()) => {}
+                Err(error) if error.connection_lost || told => log::debug!("{error}"),
+                Err(error) => {
+                    log::warn!("others may have to wait for what we read: {error}");
+                    told = true;
+                }
+            }
+            while session.is_closed() {
+                std::thread::sleep(RECONNECT);
+                match Session::open(&like, side, "give way") {
+                    Ok(another) => session = another,
+                    Err(error) => log::debug!("{error}"),
+                }
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("give way".to_string())
+        .spawn(look_for_ever)
+        .map(drop)
+        .map_err(|error| Error::failed(format!("could not start a thread: {error}")))
+}
+
+/// How many looks in a row have found the same two sessions: ours, and who waits for it.
+type Seen = BTreeMap<(i32, i32), u32>;
+
+fn look(session: &mut Session, main: i32, seen: &mut Seen) -> Result<()> {
+    let ours: Vec<i32> = seen.keys().map(|(ours, _)| *ours).collect();
+    let waiters: Vec<i32> = seen.keys().map(|(_, waiter)| *waiter).collect();
+    let ended: Vec<bool> = seen
+        .iter()
+        .map(|((ours, _), looks)| *looks >= 3 && *ours != main)
+        .collect();
+    let rows = session.query("look who waits for us", WAITING, &[&ours, &waiters, &ended])?;
+    let mut now = Seen::new();
+    for row in &rows {
+        let pair = (row.get(0), row.get(1));
+        now.insert(pair, seen.get(&pair).unwrap_or(&0) + 1);
+        if row.get(2) {
+            let mut made = made_to_give_way();
+            made.times += 1;
+            made.pids.insert(pair.0);
+            log::debug!("our session {} gives way to {}", pair.0, pair.1);
+        }
+    }
+    *seen = now;
+    Ok(())
+}
+
+/// What has been done so far.
+struct Made {
+    times: u64,
+    pids: BTreeSet<i32>,
+}
+
+static MADE: Mutex<Made> = Mutex::new(Made {
+    times: 0,
+    pids: BTreeSet::new(),
+});
+
+fn made_to_give_way() -> MutexGuard<'static, Made> {
+    MADE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns how often sessions of ours were made to give way so far: a program that we run tells no SQLSTATE.
+pub fn times() -> u64 {
+    made_to_give_way().times
+}
+
+/// Returns true for the errors of a session that has given way: what it did may be begun again. An
+/// administrator who cancels or ends it is answered alike.
+pub fn gave_way(error: &Error) -> bool {
+    [SqlState::QUERY_CANCELED, SqlState::ADMIN_SHUTDOWN]
+        .iter()
+        .any(|state| error.is(state))
+}
+
+/// Makes an error of the session `pid` one of those of [`gave_way`], and of those that may be tried again, if the
+/// session was made to give way: its connection may just be gone, without a word.
+pub fn after_giving_way(pid: i32, error: Error) -> Error {
+    let ended = error.connection_lost && made_to_give_way().pids.contains(&pid);
+    if !ended && !error.is(&SqlState::ADMIN_SHUTDOWN) {
+        return error;
+    }
+    Error {
+        sqlstate: Some(SqlState::QUERY_CANCELED),
+        connection_lost: false,
+        ..error
+    }
+}
