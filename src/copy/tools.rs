@@ -1,6 +1,7 @@
 //! Finds pg_dump and pg_restore of a version that both servers accept, and runs them.
 
-use std::fs::File;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -152,8 +153,17 @@ fn run_while(
     alive: impl Fn() -> std::io::Result<()>,
 ) -> Result<()> {
     let failed = |error: std::io::Error| Error::failed(format!("could not {what}: {error}"));
-    let stderr = File::create(said).map_err(failed)?;
+    let stderr = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(said)
+        .map_err(failed)?;
     let mut child = command
+        // They may hold passwords, and are nothing to others.
+        .env_remove("PG_SWITCHOVER_SOURCE")
+        .env_remove("PG_SWITCHOVER_DEST")
         .stdin(Stdio::null())
         .stderr(stderr)
         .spawn()
