@@ -134,12 +134,12 @@ impl TablePlan {
                 key_matches(&theirs)
             );
             plan.delete_head = format!(
-                "DELETE FROM{there} {name} t USING (SELECT {} FROM (VALUES ",
-                typed_keys(&theirs)
+                "DELETE FROM{there} {name} t USING (VALUES ({}),",
+                typed_nulls(&theirs)
             );
             plan.delete_tail = format!(
-                ") v ({})) k WHERE {}",
-                key_names("v", &theirs),
+                ") k ({}) WHERE {}",
+                key_names("k", &theirs),
                 key_matches(&theirs)
             );
         }
@@ -189,16 +189,15 @@ fn stage_table(stage: &str, key: &Key) -> String {
     )
 }
 
-fn typed_keys(key: &Key) -> String {
-    let typed = |(index, column): (usize, &crate::catalog::KeyColumn)| {
-        format!("v.v{n}::{} AS k{n}", column.type_name, n = index + 1)
-    };
-    key.columns
+/// Returns a first row that gives literals their types and is no key: read by the types' input functions they
+/// need no cast from text, which the owner of a type may have defined.
+fn typed_nulls(key: &Key) -> String {
+    let nulls: Vec<String> = key
+        .columns
         .iter()
-        .enumerate()
-        .map(typed)
-        .collect::<Vec<_>>()
-        .join(", ")
+        .map(|column| format!("NULL::{}{}", column.type_name, column.collate))
+        .collect();
+    nulls.join(", ")
 }
 
 fn key_names(letter: &str, key: &Key) -> String {

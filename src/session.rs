@@ -18,6 +18,12 @@ use crate::wire::Wire;
 
 const SETTINGS: &str = include_str!("session.sql");
 
+/// On the source we read tables, by name. A table that its owner replaces by a view or foreign table in between
+/// would run what that owner likes with our rights (pg_dump's CVE-2024-7348, which brought the setting). Not on
+/// the destination, where constraints may call functions that read views.
+const TABLES_ONLY: &str = "SELECT pg_catalog.set_config(name, 'view, foreign-table', false)
+    FROM pg_catalog.pg_settings WHERE name = 'restrict_nonsystem_relation_kind';\n";
+
 /// One connection to one of the two databases. Its transaction, if any, ends with it.
 pub struct Session {
     // Closed before the watch over it ends.
@@ -48,7 +54,11 @@ impl Session {
             version_text: String::new(),
             in_recovery: false,
         };
-        let rows = session.simple("set up a session", SETTINGS)?;
+        let settings = match side {
+            Side::Source => format!("{TABLES_ONLY}{SETTINGS}"),
+            Side::Destination => SETTINGS.to_string(),
+        };
+        let rows = session.simple("set up a session", &settings)?;
         let facts = rows.last().ok_or_else(|| {
             Error::failed(format!("the {side} did not answer the set-up of a session"))
         })?;

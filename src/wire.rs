@@ -21,7 +21,7 @@ pub struct Wire {
     calls: AtomicU64,
     /// Counts reads and writes that got through.
     moved: AtomicU64,
-    given_up: AtomicBool,
+    condemned: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -110,13 +110,17 @@ impl Wire {
         self.lock().what.clone()
     }
 
-    /// Ends the connection: the call that waits, and every later one, fails with `verdict`. Returns
-    /// false if the call cannot be reached.
-    pub fn give_up(&self, verdict: GivenUp) -> bool {
+    /// Condemns the connection: from now on whatever happens on it fails with `verdict`. The call that
+    /// waits is not woken yet.
+    pub fn condemn(&self, verdict: GivenUp) {
+        self.lock().verdict.get_or_insert(verdict);
+        self.condemned.store(true, Ordering::Release);
+    }
+
+    /// Wakes the call that waits on a condemned connection. Returns false if it cannot be reached.
+    pub fn wake(&self) -> bool {
         let (waker, attached) = {
             let mut state = self.lock();
-            state.verdict.get_or_insert(verdict);
-            self.given_up.store(true, Ordering::Release);
             (state.waker.take(), state.attached)
         };
         if let Some(waker) = waker {
@@ -135,18 +139,18 @@ impl Wire {
         self.moved.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Fails once the connection is given up.
+    /// Fails once the connection is condemned.
     ///
     /// # Errors
     /// The verdict, inside.
     pub fn check(&self) -> io::Result<()> {
-        if !self.given_up.load(Ordering::Acquire) {
+        if !self.condemned.load(Ordering::Acquire) {
             return Ok(());
         }
         Err(as_io(self.lock().verdict.clone()))
     }
 
-    /// Leaves word whom to wake when the connection is given up; under the same lock as the verdict, so
+    /// Leaves word whom to wake when the connection is condemned; under the same lock as the verdict, so
     /// that none is missed.
     ///
     /// # Errors
@@ -206,7 +210,9 @@ mod tests {
         wire.park(&Arc::clone(&bell).into())
             .expect("no verdict yet");
         wire.check().expect("no verdict yet");
-        assert!(wire.give_up(verdict()));
+        wire.condemn(verdict());
+        assert_eq!(bell.0.load(Ordering::SeqCst), 0);
+        assert!(wire.wake());
         assert_eq!(bell.0.load(Ordering::SeqCst), 1);
         let told = wire.check().expect_err("given up").to_string();
         assert_eq!(told, "no answer");

@@ -8,6 +8,7 @@ mod scene;
 mod tally;
 mod watchers;
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -83,4 +84,49 @@ fn for_as_long_as_one_likes() {
     );
     println!("{tally}");
     tally.demand_success();
+}
+
+#[test]
+fn a_seed_makes_the_same_plan_and_seeds_make_every_fault() {
+    let plans: Vec<Plan> = (0..600).map(Plan::new).collect();
+    for (seed, plan) in plans.iter().enumerate() {
+        assert_eq!(plan.to_string(), Plan::new(seed as u64).to_string());
+    }
+    let steps = plans.iter().flat_map(|plan| &plan.steps);
+    let faults = steps.flat_map(|step| step.attempts.iter().flatten());
+    let kinds: BTreeSet<String> = faults.map(|(_, fault)| fault.to_string()).collect();
+    for kind in [
+        "SIGKILL",
+        "SIGSTOP and SIGCONT",
+        "crash: Both",
+        "network cut: Source",
+        "network silent for ever: Destination",
+        "pg_cancel_backend: Destination",
+        "pg_terminate_backend: Source",
+        "lock held: Source",
+    ] {
+        assert!(kinds.contains(kind), "no \"{kind}\" in {kinds:?}");
+    }
+    for point in [
+        "install",
+        "trigger",
+        "copy out",
+        "copied",
+        "confirm",
+        "log deletion",
+        "lock",
+        "apply",
+        "flip",
+    ] {
+        for what in [
+            "answer lost",
+            "message lost",
+            "SIGKILL before answer",
+            "crash before message",
+            "half-open since answer",
+        ] {
+            let kind = format!("{what}: {point}");
+            assert!(kinds.contains(&kind), "no \"{kind}\" in {kinds:?}");
+        }
+    }
 }

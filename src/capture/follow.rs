@@ -194,7 +194,7 @@ pub fn hand_over(session: &mut Session, table: &Captured, root: &Captured) -> Re
     let sql = format!(
         "BEGIN;
          INSERT INTO {log} (table_id, row_id)
-         SELECT DISTINCT {}::oid, {row_id} FROM switchover.change_log l WHERE l.table_id = {};
+         SELECT DISTINCT {}::oid, {row_id} FROM switchover.logged() l WHERE l.table_id = {};
          {} COMMIT;",
         root.oid,
         table.oid,

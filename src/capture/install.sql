@@ -44,6 +44,14 @@ CREATE OR REPLACE VIEW switchover.change_log AS
     UNION ALL
     SELECT table_id, row_id, written_at FROM switchover.change_log_2;
 
+-- The same for sessions that read the tables of users: those may read no views (session.rs).
+CREATE OR REPLACE FUNCTION switchover.logged() RETURNS TABLE (table_id oid, row_id text, written_at timestamptz)
+LANGUAGE sql STABLE AS $$
+    SELECT a.table_id, a.row_id, a.written_at FROM switchover.change_log_1 a
+    UNION ALL
+    SELECT b.table_id, b.row_id, b.written_at FROM switchover.change_log_2 b
+$$;
+
 -- Two values that every writer must see as they are now, not as its snapshot has them. A sequence is
 -- read that way. turn: never called = change_log_1 is written, else change_log_2. fence: never called =
 -- no flip, else the transaction id of the flip, which counts only once that transaction has committed:
@@ -265,7 +273,7 @@ BEGIN
     FOR changed IN
         SELECT l.table_id, pg_catalog.count(*) AS entries,
                pg_catalog.bool_or(l.row_id IS NULL) AS whole
-          FROM switchover.change_log l GROUP BY l.table_id ORDER BY l.table_id
+          FROM switchover.logged() l GROUP BY l.table_id ORDER BY l.table_id
     LOOP
         PERFORM switchover.refuse_drifted(changed.table_id);
         kind := 'table'; id := changed.table_id; first := changed.entries; second := changed.whole;
@@ -281,7 +289,7 @@ BEGIN
         IF NOT too_much THEN
             FOR changed IN
                 SELECT l.table_id, pg_catalog.bool_or(l.row_id IS NULL) AS whole
-                  FROM switchover.change_log l GROUP BY l.table_id ORDER BY l.table_id
+                  FROM switchover.logged() l GROUP BY l.table_id ORDER BY l.table_id
             LOOP
                 FOR found IN EXECUTE pg_catalog.format('SELECT r.key, r.contents FROM switchover.%I($1, $2) r',
                                                        'read_' || changed.table_id)

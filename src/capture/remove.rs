@@ -39,5 +39,18 @@ pub fn remove(
         let work = (Some(&locks), sql.as_str());
         lock::transaction(session, observer, patience, stop, &what, work)?;
     }
+    // Whoever asks holds a lock on the sequence that is read first, and waits for the log that we have locked
+    // by then: askers would keep us from the schema for as long as any come. A function's removal waits for
+    // nobody who calls it.
+    let sql = "SET LOCAL client_min_messages = warning; DROP FUNCTION IF EXISTS switchover.use_next_db();";
+    let work = (None, sql);
+    lock::transaction(
+        session,
+        observer,
+        patience,
+        stop,
+        "remove use_next_db()",
+        work,
+    )?;
     lock::drop_schema(session, observer, patience, stop)
 }

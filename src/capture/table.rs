@@ -269,26 +269,41 @@ pub fn row_id(record: &str, key: &Key) -> String {
 
 /// Returns a query for the distinct changed keys of a table, as columns k1, k2, … of the key's own
 /// types. Distinct by those types' equality: the texts 1.0 and 1.00 are one numeric key.
+///
+/// Values of types that users made are read by their input functions, through JSON: a cast from text may be
+/// defined by the type's owner, mean something else, and would run with our rights.
 pub fn changed_keys(relation: &Relation, key: &Key) -> String {
-    let columns: Vec<String> = key
-        .columns
-        .iter()
-        .enumerate()
+    let text = |index: usize| match key.columns.len() {
+        1 => "l.row_id".to_string(),
+        _ => format!("(l.row_id::pg_catalog.text[])[{index}]"),
+    };
+    let numbered = || (1..).zip(&key.columns);
+    let columns: Vec<String> = numbered()
         .map(|(index, column)| {
-            let text = match key.columns.len() {
-                1 => "l.row_id".to_string(),
-                _ => format!("(l.row_id::pg_catalog.text[])[{}]", index + 1),
+            let value = match column.of_user() {
+                true => format!("u.k{index}"),
+                false => format!("({}::{})", text(index), column.type_name),
             };
-            format!(
-                "({text}::{}){} AS k{}",
-                column.type_name,
-                column.collate,
-                index + 1
-            )
+            format!("{value}{} AS k{index}", column.collate)
         })
         .collect();
+    let (pairs, typed): (Vec<String>, Vec<String>) = numbered()
+        .filter(|(_, column)| column.of_user())
+        .map(|(index, column)| {
+            let pair = format!("'k{index}', {}", text(index));
+            (pair, format!("k{index} {}", column.type_name))
+        })
+        .unzip();
+    let read = match pairs.is_empty() {
+        true => String::new(),
+        false => format!(
+            ", pg_catalog.json_to_record(pg_catalog.json_build_object({})) AS u ({})",
+            pairs.join(", "),
+            typed.join(", ")
+        ),
+    };
     format!(
-        "SELECT DISTINCT {} FROM switchover.change_log l
+        "SELECT DISTINCT {} FROM switchover.logged() l{read}
           WHERE l.table_id = {} AND l.row_id IS NOT NULL",
         columns.join(", "),
         relation.oid

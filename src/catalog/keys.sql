@@ -36,7 +36,15 @@ SELECT i.indrelid,
           FROM pg_catalog.pg_collation co JOIN pg_catalog.pg_namespace cn ON cn.oid = co.collnamespace
          WHERE co.oid = i.indcollation[position]) AS collation,
        COALESCE((SELECT co.collisdeterministic FROM pg_catalog.pg_collation co
-                  WHERE co.oid = i.indcollation[position]), true) AS deterministic
+                  WHERE co.oid = i.indcollation[position]), true) AS deterministic,
+       (WITH RECURSIVE base (type, modifier) AS (
+            SELECT a.atttypid, a.atttypmod FROM pg_catalog.pg_attribute a
+             WHERE a.attrelid = i.indrelid AND a.attnum = i.indkey[position]
+            UNION ALL
+            SELECT t.typbasetype, t.typtypmod FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.type
+             WHERE t.typtype = 'd')
+        SELECT pg_catalog.format_type(b.type, b.modifier) FROM base b
+          JOIN pg_catalog.pg_type t ON t.oid = b.type AND t.typtype <> 'd') AS type_name
   FROM key i
  CROSS JOIN LATERAL pg_catalog.generate_series(0, i.indnkeyatts - 1) AS position
  ORDER BY i.indrelid, i.indisprimary AND i.indimmediate DESC, i.indimmediate DESC,

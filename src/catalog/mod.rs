@@ -144,7 +144,8 @@ pub struct Key {
 pub struct KeyColumn {
     /// Its name, raw.
     pub name: String,
-    /// The type, ready for SQL.
+    /// The type, ready for SQL; for a domain what it is over, because a cast to it would evaluate its
+    /// constraints, which its owner writes.
     pub type_name: String,
     /// The equality of the index, `OPERATOR(pg_catalog.=)`: citext's is not found by `=` alone.
     pub equals: String,
@@ -154,6 +155,13 @@ pub struct KeyColumn {
     pub deterministic: bool,
     /// As [`Column::plain_text`].
     pub plain_text: bool,
+}
+
+impl KeyColumn {
+    /// Returns true if a user, or an extension, made the type: only what is built in needs no schema.
+    pub fn of_user(&self) -> bool {
+        self.type_name.contains('.')
+    }
 }
 
 /// A foreign key.
@@ -423,7 +431,7 @@ fn read_keys(session: &mut Session, relations: &mut [Relation]) -> Result<()> {
             };
             let key_column = KeyColumn {
                 name,
-                type_name: column.type_name.sql.clone(),
+                type_name: row.get(7),
                 equals: row.get(4),
                 collate: row
                     .get::<_, Option<String>>(5)

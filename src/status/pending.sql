@@ -2,6 +2,6 @@
 SELECT c.schema_name, c.table_name, pg_catalog.count(l.table_id),
        COALESCE(pg_catalog.bool_or(l.table_id IS NOT NULL AND l.row_id IS NULL), false)
   FROM switchover.captured c
-  LEFT JOIN switchover.change_log l ON l.table_id = c.table_id
+  LEFT JOIN switchover.logged() l ON l.table_id = c.table_id
  GROUP BY c.schema_name, c.table_name
  ORDER BY c.schema_name, c.table_name

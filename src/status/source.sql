@@ -5,7 +5,7 @@ SELECT s.phase,
        pg_catalog.to_char(s.switched_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
        pg_catalog.to_char(s.verified_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
        (SELECT pg_catalog.count(*) FROM switchover.captured),
-       (SELECT pg_catalog.count(*) FROM switchover.change_log),
+       (SELECT pg_catalog.count(*) FROM switchover.logged()),
        (SELECT EXTRACT(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.min(l.written_at))::float8
-          FROM switchover.change_log l)
+          FROM switchover.logged() l)
   FROM switchover.state s

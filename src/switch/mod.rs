@@ -22,6 +22,9 @@ use crate::lock::{self, Patience};
 use crate::session::{Session, text};
 use crate::stop::Stop;
 
+/// How often an attempt looks whether the schema has come to rest.
+const LOOKS: usize = 5;
+
 /// How `switch` goes about it.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup {
@@ -67,7 +70,12 @@ pub fn switch(
             patience: setup.patience,
             stop,
         };
-        let seen = look_until_calm(cycles, look, &mut known)?;
+        let Some(seen) = look_until_calm(cycles, look, &mut known)? else {
+            last = "the schema on the source is being changed over and over".to_string();
+            log::info!("attempt {attempt} of {attempts}: {last}");
+            stop.sleep(setup.interval);
+            continue;
+        };
         let report = match close_in(cycles, stop) {
             Err(error) if follow::is_drift(&error) => {
                 last = error.to_string();
@@ -147,7 +155,8 @@ fn close_in(cycles: &mut Cycles, stop: &Stop) -> Result<Report> {
 }
 
 /// Looks once more at the schema: a trigger that somebody has disabled since the last look would lose
-/// changes without a trace. Returns the call that makes the window fail if anything has changed since.
+/// changes without a trace. Returns the call that makes the window fail if anything has changed since; `None` if
+/// something new has come as often as it looked.
 ///
 /// # Errors
 /// Something has drifted, and cannot be followed.
@@ -155,8 +164,8 @@ fn look_until_calm(
     cycles: &mut Cycles,
     setup: follow::Setup<'_>,
     known: &mut UserTypes,
-) -> Result<String> {
-    loop {
+) -> Result<Option<String>> {
+    for _ in 0..LOOKS {
         setup.stop.check()?;
         let sql = "SELECT pg_catalog.pg_current_snapshot()";
         let rows = cycles.reader.session().simple("take a snapshot", sql)?;
@@ -181,7 +190,8 @@ fn look_until_calm(
             .simple("look once more", &refuse_newer);
         return match first {
             Err(error) if !follow::is_drift(&error) => Err(error),
-            _ => Ok(refuse_newer),
+            _ => Ok(Some(refuse_newer)),
         };
     }
+    Ok(None)
 }

@@ -246,6 +246,7 @@ pub fn columns(hash: Hash, pair: &Pair<'_>, key: &Key, side: Side, keys: &[&str]
     let names: Vec<String> = (0..key.columns.len()).map(|n| format!("k{n}")).collect();
     // The operator may live in another schema there (citext).
     let own = relation.key.as_ref().unwrap_or(key);
+    let mut typed = Vec::new();
     let joins: Vec<String> = key
         .columns
         .iter()
@@ -256,20 +257,22 @@ pub fn columns(hash: Hash, pair: &Pair<'_>, key: &Key, side: Side, keys: &[&str]
                 .iter()
                 .find(|other| other.name == column.name)
                 .unwrap_or(column);
+            // The first row gives the literals their types, so that they need no cast.
+            typed.push(format!("NULL::{}{}", column.type_name, column.collate));
             format!(
-                "t.{} {} wanted.{wanted}::{}{}",
+                "t.{} {} wanted.{wanted}{}",
                 ident(&column.name),
                 column.equals,
-                column.type_name,
                 column.collate
             )
         })
         .collect();
     format!(
-        "SELECT {}, ARRAY[{}]::pg_catalog.int8[] FROM (VALUES ({})) AS wanted ({}) \
+        "SELECT {}, ARRAY[{}]::pg_catalog.int8[] FROM (VALUES ({}), ({})) AS wanted ({}) \
          JOIN{} {} AS t ON {}",
         key_text(key),
         hashes.join(", "),
+        typed.join(", "),
         keys.join("), ("),
         names.join(", "),
         relation.only(),
@@ -428,8 +431,8 @@ mod tests {
             let sql = columns(HASH, pair, key, Side::Source, &["'1'", "'2'"]);
             assert!(
                 sql.ends_with(
-                    "FROM (VALUES ('1'), ('2')) AS wanted (k0) JOIN ONLY \"s\".\"t\" AS t \
-                     ON t.\"i d\" OPERATOR(pg_catalog.=) wanted.k0::bigint"
+                    "FROM (VALUES (NULL::bigint), ('1'), ('2')) AS wanted (k0) JOIN ONLY \"s\".\"t\" AS t \
+                     ON t.\"i d\" OPERATOR(pg_catalog.=) wanted.k0"
                 ),
                 "{sql}"
             );

@@ -95,3 +95,36 @@ fn drop_after_the_switch_keeps_the_fence_unless_it_is_forced() {
     assert_eq!(before, whole_schema(&pair.source));
     compare::assert_equal(&pair);
 }
+
+/// Whoever asks reads a sequence, and then waits for the change log if `drop` has locked it; which `drop`, when it
+/// comes to the sequence, would wait for in vain, attempt after attempt.
+#[test]
+fn drop_ends_though_everybody_asks_which_database_to_use() {
+    let mut pair = Pair::new(15, 18);
+    pair.on_both(&format!(
+        "CREATE ROLE keeper LOGIN; ALTER DATABASE app OWNER TO keeper; SET ROLE keeper; {TABLES}"
+    ));
+    for uri in [&mut pair.source_uri, &mut pair.destination_uri] {
+        *uri = uri.replace("postgres@", "keeper@");
+    }
+    pair.run(&["init", "-q"]).expect(0);
+    std::thread::scope(|scope| {
+        for row in 0..4 {
+            let mut client = pair.source_client();
+            // Until there is nobody to ask.
+            scope.spawn(move || {
+                let sql = format!(
+                    "BEGIN; SELECT switchover.use_next_db(); INSERT INTO a VALUES ({row}) ON CONFLICT (id) DO UPDATE SET n = 1; SELECT pg_sleep(0.02); COMMIT"
+                );
+                while client.batch_execute(&sql).is_ok() {}
+            });
+        }
+        let dropped = pair.run(&["drop", "--lock-timeout=400", "--lock-attempts=8"]);
+        if dropped.code() != Some(0) {
+            // Or they would go on for ever.
+            pair.on_source("DROP SCHEMA switchover CASCADE");
+        }
+        dropped.expect(0);
+    });
+    assert_no_trace(&pair);
+}

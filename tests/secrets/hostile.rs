@@ -4,6 +4,8 @@
 use postgres::{Client, NoTls};
 
 use crate::support::pair::{DATABASE, Pair};
+use crate::support::stage::LIMIT;
+use crate::support::wait_for;
 
 const TRAPS: &str = include_str!("hostile.sql");
 const ROWS: &str = include_str!("rows.sql");
@@ -72,17 +74,20 @@ impl Hostile {
 
     /// The traps that a role other than mallory has sprung, on either side.
     fn sprung(&self) -> Vec<String> {
-        let logs = [self.pair.source.log(), self.pair.destination.log()].join("\n");
-        let mut sprung: Vec<String> = logs
-            .lines()
-            .filter(|line| line.contains("sprung by") && !line.contains("sprung by mallory"))
-            .filter_map(|line| line.split_once("WARNING:  "))
-            .map(|(_, said)| said.to_string())
-            .collect();
-        sprung.sort();
-        sprung.dedup();
-        sprung
+        sprung(&[self.pair.source.log(), self.pair.destination.log()].join("\n"))
     }
+}
+
+fn sprung(log: &str) -> Vec<String> {
+    let mut sprung: Vec<String> = log
+        .lines()
+        .filter(|line| line.contains("sprung by") && !line.contains("sprung by mallory"))
+        .filter_map(|line| line.split_once("WARNING:  "))
+        .map(|(_, said)| said.to_string())
+        .collect();
+    sprung.sort();
+    sprung.dedup();
+    sprung
 }
 
 #[test]
@@ -106,8 +111,8 @@ fn the_trigger_functions_run_nothing_of_a_writers_with_their_owners_rights() {
         .batch_execute(
             "BEGIN; DELETE FROM evil.by_number WHERE id OPERATOR(pg_catalog.>) 2; DELETE FROM evil.by_text WHERE id OPERATOR(pg_catalog.>) 'a';
              ALTER TABLE evil.by_number ALTER id TYPE evil.mood
-                 USING CASE id OPERATOR(pg_catalog.=) 1 WHEN true THEN 'bad' ELSE 'good' END::evil.mood;
-             ALTER TABLE evil.by_text ALTER id TYPE evil.pair USING (1, 'bad'::evil.mood)::evil.pair;
+                 USING (pg_catalog.enum_range(NULL::evil.mood))[id];
+             ALTER TABLE evil.by_text ALTER id TYPE evil.pair USING ROW(1, 'bad'::evil.mood)::evil.pair;
              COMMIT",
         )
         .unwrap();
@@ -115,4 +120,97 @@ fn the_trigger_functions_run_nothing_of_a_writers_with_their_owners_rights() {
     let changes = changes(&["by_number", "by_text"]);
     mallory(&hostile.pair).batch_execute(&changes).unwrap();
     assert_eq!(hostile.sprung(), [""; 0]);
+}
+
+/// What can only be sprung by writing: rows of the destination pass the constraints that their owner has made.
+const OF_WRITING: [&str; 1] = ["trap of a domain's check sprung by postgres"];
+
+#[test]
+fn whoever_reads_the_tables_runs_nothing_of_their_owners() {
+    let mut hostile = Hostile::new();
+    hostile.mallory.batch_execute(ROWS).unwrap();
+    let on_source = |hostile: &Hostile| sprung(&hostile.pair.source.log());
+    let update = |n: i32, pair: &Pair, args: &[&str]| {
+        let updates = TABLES.map(|table| format!("UPDATE evil.{table} SET n = {n};"));
+        let mut mallory = mallory(pair);
+        mallory.batch_execute(&updates.concat()).unwrap();
+        pair.run(args).expect(0);
+    };
+    for args in [["check", "-q"], ["init", "-q"], ["copy", "-q"]] {
+        let code = hostile.pair.run(&args).code();
+        assert!(code == Some(0) || args[0] == "check");
+    }
+    update(8, &hostile.pair, &["sync", "-q"]);
+    update(9, &hostile.pair, &["sync", "-q", "--max-pending=2"]);
+    assert_eq!(sums(&hostile.pair), "9 9 9 9 9 9 9 9");
+    // Differences, so that the rows are looked up by their keys.
+    for table in TABLES {
+        hostile
+            .pair
+            .on_destination(&format!("UPDATE evil.{table} SET n = 1"));
+    }
+    let told = hostile.pair.run(&["verify", "-q"]).expect(3);
+    assert_eq!(
+        told.stdout.matches("n differs").count(),
+        0,
+        "{}",
+        told.report()
+    );
+    assert_eq!(on_source(&hostile), [""; 0]);
+    assert_eq!(hostile.sprung(), OF_WRITING);
+    // An implicit cast makes what compares two values of its type ambiguous, which is an error, and nothing of
+    // its owner's is run. PostgreSQL's own foreign keys fail like that.
+    hostile
+        .mallory
+        .batch_execute(
+            "DROP CAST (evil.mood AS pg_catalog.int4);
+             CREATE CAST (evil.mood AS pg_catalog.int4) WITH FUNCTION evil.mood_int(evil.mood) AS IMPLICIT;
+             UPDATE evil.by_mood SET n = 10",
+        )
+        .unwrap();
+    hostile
+        .pair
+        .run(&["sync", "-q"])
+        .expect(1)
+        .expect_stderr("operator is not unique: evil.mood pg_catalog.= evil.mood");
+    assert_eq!(hostile.sprung(), OF_WRITING);
+}
+
+fn sums(pair: &Pair) -> String {
+    let sums = TABLES.map(|table| format!("(SELECT max(n) FROM evil.{table})"));
+    pair.on_destination(&format!("SELECT concat_ws(' ', {})", sums.join(", ")))
+}
+
+/// A table's owner puts a view in its place after we have looked at it, and before we read it: while we wait
+/// for another table.
+#[test]
+fn a_view_that_takes_the_place_of_a_table_is_not_read() {
+    let Hostile { pair, mut mallory } = Hostile::new();
+    mallory.batch_execute(ROWS).unwrap();
+    pair.run(&["init", "-q", "-t", "evil.by_number", "-t", "evil.by_text"])
+        .expect(0);
+    pair.run(&["copy", "-q"]).expect(0);
+    mallory
+        .batch_execute("UPDATE evil.by_number SET n = 5; TRUNCATE evil.by_text; INSERT INTO evil.by_text VALUES ('a', 1)")
+        .unwrap();
+    mallory
+        .batch_execute("BEGIN; LOCK TABLE evil.by_number IN ACCESS EXCLUSIVE MODE")
+        .unwrap();
+    let running = pair.spawn(&["sync"]);
+    wait_for("a sync that waits", LIMIT, || {
+        let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'evil.by_number'::regclass";
+        pair.on_source(waiting) == "1"
+    });
+    self::mallory(&pair)
+        .batch_execute(
+            "BEGIN; ALTER TABLE evil.by_text RENAME TO was_text;
+             CREATE VIEW evil.by_text AS SELECT * FROM evil.was_text WHERE evil.spring('a view'); COMMIT",
+        )
+        .unwrap();
+    mallory.batch_execute("COMMIT").unwrap();
+    running
+        .wait(LIMIT)
+        .expect(1)
+        .expect_stderr("table \"evil\".\"by_text\" was dropped or moved away");
+    assert_eq!(sprung(&pair.source.log()), [""; 0]);
 }

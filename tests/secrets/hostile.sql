@@ -32,11 +32,18 @@ CREATE FUNCTION mood_json(mood) RETURNS json LANGUAGE plpgsql AS
     $$BEGIN PERFORM evil.spring('the cast of an enum to json'); RETURN '1'; END$$;
 CREATE FUNCTION mood_int(mood) RETURNS int LANGUAGE plpgsql AS
     $$BEGIN PERFORM evil.spring('the cast of an enum to int'); RETURN 1; END$$;
-CREATE CAST (mood AS text) WITH FUNCTION mood_text(mood) AS IMPLICIT;
-CREATE CAST (pair AS text) WITH FUNCTION pair_text(pair) AS IMPLICIT;
-CREATE CAST (span AS text) WITH FUNCTION span_text(span) AS IMPLICIT;
+CREATE CAST (mood AS text) WITH FUNCTION mood_text(mood) AS ASSIGNMENT;
+CREATE CAST (pair AS text) WITH FUNCTION pair_text(pair) AS ASSIGNMENT;
+CREATE CAST (span AS text) WITH FUNCTION span_text(span) AS ASSIGNMENT;
 CREATE CAST (mood AS json) WITH FUNCTION mood_json(mood);
-CREATE CAST (mood AS int) WITH FUNCTION mood_int(mood) AS IMPLICIT;
+CREATE CAST (mood AS int) WITH FUNCTION mood_int(mood) AS ASSIGNMENT;
+
+CREATE FUNCTION text_mood(text) RETURNS mood LANGUAGE plpgsql AS
+    $$BEGIN PERFORM evil.spring('the cast of text to an enum'); RETURN enum_first(NULL::evil.mood); END$$;
+CREATE FUNCTION text_pair(text) RETURNS pair LANGUAGE plpgsql AS
+    $$BEGIN PERFORM evil.spring('the cast of text to a composite'); RETURN NULL; END$$;
+CREATE CAST (text AS mood) WITH FUNCTION text_mood(text) AS ASSIGNMENT;
+CREATE CAST (text AS pair) WITH FUNCTION text_pair(text) AS ASSIGNMENT;
 
 -- Operators and functions of the names that everybody uses.
 CREATE FUNCTION same(int, int) RETURNS boolean LANGUAGE sql AS $$SELECT evil.spring('int = int')$$;

@@ -68,6 +68,8 @@ pub enum Meanwhile {
     Crash(Sides),
     /// All connections are cut for milliseconds.
     Cut(u64),
+    /// Nothing comes on this connection any more; new ones work.
+    HalfOpen,
 }
 
 /// One fault. Times are milliseconds.
@@ -85,6 +87,8 @@ pub enum Fault {
     Cut(Sides, u64),
     /// Nothing travels for a while.
     Stall(Sides, u64),
+    /// Nothing travels any more, and nobody says so.
+    Silence(Sides),
     /// Each round trip takes longer for a while: by how much, for how long.
     Delay(Sides, u64, u64),
     /// A message is lost, before or after the server has got it.
@@ -148,6 +152,7 @@ impl Fault {
             4..6 => Fault::Crash(sides, chance.between(0, 800)),
             6 => Fault::Reset(sides),
             7 => Fault::Cut(sides, chance.between(20, 1500)),
+            8 if chance.percent(40) => Fault::Silence(sides),
             8 => Fault::Stall(sides, chance.between(50, 2500)),
             9 => Fault::Delay(sides, chance.between(5, 80), chance.between(200, 1500)),
             10..12 => {
@@ -174,9 +179,10 @@ impl Fault {
     /// Whether it can make the source unreachable.
     pub fn hides_source(&self) -> bool {
         match self {
-            Fault::Crash(sides, _) | Fault::Cut(sides, _) | Fault::Stall(sides, _) => {
-                sides.source()
-            }
+            Fault::Crash(sides, _)
+            | Fault::Cut(sides, _)
+            | Fault::Stall(sides, _)
+            | Fault::Silence(sides) => sides.source(),
             Fault::Hold(_, _, meanwhile) => match meanwhile {
                 Meanwhile::Crash(sides) => sides.source(),
                 Meanwhile::Cut(_) => true,
@@ -218,6 +224,11 @@ impl Fault {
             Fault::Stall(sides, ms) => {
                 wires(sides).iter().for_each(|wire| wire.stall());
                 sleep(ms);
+                wires(sides).iter().for_each(|wire| wire.resume());
+            }
+            Fault::Silence(sides) => {
+                wires(sides).iter().for_each(|wire| wire.stall());
+                scene.expect_end(running);
                 wires(sides).iter().for_each(|wire| wire.resume());
             }
             Fault::Delay(sides, delay, ms) => {
@@ -266,7 +277,8 @@ fn meet(wire: &Proxy, text: &str, action: Action, running: &mut Running) -> bool
 
 impl Meanwhile {
     fn any(chance: &mut Chance, side: Sides) -> Meanwhile {
-        match chance.below(6) {
+        match chance.below(7) {
+            6 => Meanwhile::HalfOpen,
             0..2 => Meanwhile::Time(chance.between(20, 2500)),
             2 => Meanwhile::Kill,
             3 => Meanwhile::Term,
@@ -275,12 +287,13 @@ impl Meanwhile {
         }
     }
 
-    fn happen(self, scene: &Scene, running: &Running) {
+    fn happen(self, scene: &Scene, running: &mut Running) {
         match self {
             Meanwhile::Time(ms) => std::thread::sleep(Duration::from_millis(ms)),
             Meanwhile::Kill => running.signal("KILL"),
             Meanwhile::Term => running.signal("TERM"),
             Meanwhile::Crash(sides) => scene.crash(sides, 0),
+            Meanwhile::HalfOpen => scene.expect_end(running),
             Meanwhile::Cut(ms) => {
                 let wires = scene.wires(Sides::Both);
                 wires.iter().for_each(|wire| wire.cut());
@@ -301,6 +314,7 @@ impl fmt::Display for Fault {
             Fault::Reset(sides) => write!(f, "connections reset: {sides:?}"),
             Fault::Cut(sides, _) => write!(f, "network cut: {sides:?}"),
             Fault::Stall(sides, _) => write!(f, "network stalled: {sides:?}"),
+            Fault::Silence(sides) => write!(f, "network silent for ever: {sides:?}"),
             Fault::Delay(sides, ..) => write!(f, "network slow: {sides:?}"),
             Fault::Lose(point, Action::CutBefore) => {
                 write!(f, "message lost: {}", POINTS[*point].0)
@@ -318,6 +332,7 @@ impl fmt::Display for Fault {
                     Meanwhile::Kill => write!(f, "SIGKILL before {what}: {name}"),
                     Meanwhile::Term => write!(f, "SIGTERM before {what}: {name}"),
                     Meanwhile::Crash(_) => write!(f, "crash before {what}: {name}"),
+                    Meanwhile::HalfOpen => write!(f, "half-open since {what}: {name}"),
                     Meanwhile::Cut(_) => write!(f, "network cut before {what}: {name}"),
                 }
             }

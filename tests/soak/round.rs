@@ -9,10 +9,7 @@ use crate::support::wait_for;
 
 use super::fault::{Fault, Sides};
 use super::plan::{Plan, Step};
-use super::scene::Scene;
-
-/// How long a command may go on after the last fault; longer is a hang.
-const BOUND: Duration = Duration::from_secs(60);
+use super::scene::{BOUND, Scene};
 
 const DESTINATION_IN_CHARGE: &str = "pg_switchover: the destination is in charge";
 
@@ -228,6 +225,14 @@ impl Round {
             (Some(0), _) => assert!(after || !switches, "it did not switch {}", report()),
             (Some(1), _) => assert!(!faults.is_empty(), "a failure without a fault {}", report()),
             _ if forced => {}
+            // A server that cannot be reached is something that check finds.
+            (Some(3), _) => assert!(
+                verb == "run"
+                    && !faults.is_empty()
+                    && outcome.stdout.contains("stops: could not connect to the "),
+                "exit status 3 {}",
+                report()
+            ),
             (Some(4), _) => assert!(
                 !faults.is_empty()
                     && ["init", "sync", "drop", "switch", "run"].contains(&verb.as_str()),

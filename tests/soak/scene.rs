@@ -1,10 +1,11 @@
 //! Where a round is played: servers, wires, writers, and those who watch.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::VARIED;
 use crate::support::cluster::Cluster;
 use crate::support::pair::{DATABASE, Pair};
+use crate::support::program::Running;
 use crate::support::proxy::Proxy;
 use crate::support::stage::Stage;
 use crate::support::workload::{self, Kind, Learns, Watch, Workload};
@@ -12,6 +13,9 @@ use crate::support::workload::{self, Kind, Learns, Watch, Workload};
 use super::fault::Sides;
 use super::plan::{Plan, Role};
 use super::watchers::{Asker, Pointer};
+
+/// How long a command may go on after the last fault, or in one that does not end; longer is a hang.
+pub const BOUND: Duration = Duration::from_secs(60);
 
 /// Tables that stay as they are, but for what somebody does to them now and then.
 const STILL: &str = "
@@ -70,6 +74,10 @@ impl Scene {
              INSERT INTO somebody SELECT i, 'first' FROM generate_series(1, 20) i",
             plan.rows
         ));
+        // Or a silence would take half a minute to be noticed.
+        for uri in [&mut pair.source_uri, &mut pair.destination_uri] {
+            uri.push_str("?tcp_user_timeout=2000&connect_timeout=2");
+        }
         let (source, destination) = (pair.source.uri(DATABASE), pair.destination.uri(DATABASE));
         let writers: Vec<(Kind, Learns)> = Kind::all()
             .into_iter()
@@ -146,6 +154,23 @@ impl Scene {
     pub fn on_source_by_somebody(&self, sql: &str) -> bool {
         let sql = format!("SET statement_timeout = '5s';\n{sql}");
         self.stage.pair.source.try_psql(DATABASE, &sql).is_ok()
+    }
+
+    /// Waits for the end of a program that nobody helps.
+    ///
+    /// # Panics
+    /// When it takes too long.
+    pub fn expect_end(&self, running: &mut Running) {
+        let began = Instant::now();
+        while running.is_running() {
+            assert!(
+                began.elapsed() < BOUND,
+                "it hangs, in a silence; it has said:\n{}{}",
+                running.stderr(),
+                self.activity()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// What every session of both servers does, for the report of a hang.

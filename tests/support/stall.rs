@@ -83,7 +83,7 @@ impl Meter {
         for table in tables {
             let busy = format!("UPDATE {table} SET n = n + 1 WHERE id = 1");
             let rare = format!("UPDATE {table} SET n = n + 1 WHERE id = 2");
-            meter.spawn(uri, true, busy, Duration::from_millis(4));
+            meter.spawn(uri, true, busy, Duration::from_millis(10));
             meter.spawn(uri, true, rare, Duration::from_millis(150));
         }
         let all = tables
@@ -160,7 +160,7 @@ fn look(shared: &Shared, looker: &mut Client) {
                 (stall.held, stall.holder) = (time, holder);
             }
         }
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
