@@ -94,6 +94,9 @@ pub struct Schema<'a> {
 /// What `server_version_num` is divided by to get the major version.
 const MAJOR: i32 = 10_000;
 
+/// The application_name of our pg_dump.
+const DUMP_NAME: &str = "pg_switchover: pg_dump";
+
 /// What `pg_stat_activity` calls our pg_restore.
 const RESTORE_NAME: &str = "pg_switchover: pg_restore";
 
@@ -132,9 +135,7 @@ impl<'a> Schema<'a> {
             stop,
         };
         let mut command = Command::new(&schema.tools.dump);
-        source
-            .conninfo()
-            .prepare_command(&mut command, "pg_switchover: pg_dump");
+        source.conninfo().prepare_command(&mut command, DUMP_NAME);
         command
             .args([
                 "--format=custom",
@@ -146,17 +147,18 @@ impl<'a> Schema<'a> {
             .arg("--file")
             .arg(schema.archive());
         schema.add_options(&mut command);
-        schema.run_dump(&mut command)?;
+        schema.run_dump(source.conninfo(), &mut command)?;
         Ok(schema)
     }
 
     /// It locks all tables at once, and others may want one of them.
-    fn run_dump(&self, command: &mut Command) -> Result<()> {
+    fn run_dump(&self, source: &Conninfo, command: &mut Command) -> Result<()> {
         let mut attempt = 1;
         loop {
             let given_way = lock::times();
             let what = "dump the schema of the source";
-            match tools::run(command, what, &self.said(), self.stop) {
+            let server = (source, Side::Source, DUMP_NAME);
+            match tools::run_on(server, command, what, &self.said(), self.stop) {
                 Err(error) if attempt < DUMPS && lock::times() > given_way => {
                     log::info!("pg_dump gave way, and begins again: {error}");
                     attempt += 1;
@@ -271,7 +273,9 @@ impl<'a> Schema<'a> {
                 .arg(list)
                 .arg(self.archive());
             let what = "create the indexes and constraints on the destination";
-            if let Err(error) = tools::run(&mut command, what, &self.said(), self.stop) {
+            let server = (&self.destination, Side::Destination, RESTORE_NAME);
+            let said = self.said();
+            if let Err(error) = tools::run_on(server, &mut command, what, &said, self.stop) {
                 // Its sessions do not notice that it is gone before their statements end.
                 end_restore(destination)?;
                 return Err(error);
