@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::mpsc;
 use std::time::Duration;
 
-pub use courtesy::{after_giving_way, gave_way, give_way, times};
+pub use courtesy::{after_giving_way, gave_way, give_way, stop_giving_way, times};
 use postgres::error::SqlState;
 
 use crate::error::{Class, Error, Result, Side};
@@ -97,7 +97,7 @@ impl fmt::Display for Blocker {
 /// Names blockers in one line.
 pub fn describe(blockers: &[Blocker]) -> String {
     match blockers {
-        [] => "nobody who could still be seen".to_string(),
+        [] => "nobody who could still be seen, or too much was to be done under it".to_string(),
         some => some
             .iter()
             .map(ToString::to_string)

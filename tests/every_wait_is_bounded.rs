@@ -7,13 +7,14 @@
 mod ended;
 mod settings;
 mod silence;
+mod sockets;
 mod standby;
 
 use crate::support::pair::{DATABASE, Pair};
 use crate::support::program::{Outcome, Program};
 use crate::support::proxy::{Action, Proxy};
 use crate::support::stage::{LIMIT, Stage};
-use crate::support::wait_for;
+use crate::support::{thorough, wait_for};
 
 /// One second without a sign of life will do here.
 const HURRY: &str = "?tcp_user_timeout=1000&connect_timeout=1";
@@ -116,6 +117,11 @@ fn expect_silence(outcome: Outcome) -> Outcome {
         outcome.report()
     );
     outcome
+}
+
+/// Some of the cases, or all where time matters less.
+fn some<T>(cases: &[T], few: usize) -> &[T] {
+    if thorough() { cases } else { &cases[..few] }
 }
 
 /// Changes rows of every table: few, or more than one message may bring.

@@ -2,6 +2,7 @@
 //! can be run again, or the destination is in charge and complete.
 
 mod flip_table;
+mod protocol;
 mod servers;
 mod steps;
 mod two_tools;

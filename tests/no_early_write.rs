@@ -9,6 +9,7 @@ use postgres::{Client, NoTls};
 
 use crate::support::compare;
 use crate::support::pair::{DATABASE, Pair};
+use crate::support::proxy::{Action, Proxy};
 use crate::support::thorough;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -240,6 +241,27 @@ fn early_writes_are_refused_where_the_tool_writes_as_owner() {
     destination_as(&pair, "clerk")
         .batch_execute("UPDATE t SET n = 0; DELETE FROM part_1")
         .unwrap();
+}
+
+/// Rows that somebody writes between the look whether there are any and the guard are not overwritten either.
+#[test]
+fn rows_that_come_just_before_the_guard_are_found() {
+    let mut pair = Pair::new(15, 18);
+    pair.on_both(TABLES);
+    pair.on_source(ROWS);
+    pair.run(&["init", "-q"]).expect(0);
+    let wire = Proxy::start(&pair.destination);
+    pair.destination_uri = wire.uri(DATABASE);
+    wire.at("CREATE TRIGGER pg_switchover_guard", Action::HoldBefore);
+    let running = pair.spawn(&["copy"]);
+    wire.wait_until_hit(LIMIT);
+    pair.on_destination("INSERT INTO part_1 VALUES (33, 33)");
+    wire.release();
+    running
+        .wait(LIMIT)
+        .expect(1)
+        .expect_stderr("table \"public\".\"part\" on the destination holds rows already");
+    assert_eq!(pair.on_destination("SELECT id FROM part"), "33");
 }
 
 fn guards(pair: &Pair) -> String {

@@ -309,8 +309,8 @@ fn free_connections(session: &mut Session) -> Result<Free> {
 
 fn connections(side: Side, facts: &Facts, free: &Free, jobs: usize) -> Option<Finding> {
     // Every worker may hold one connection for reading and one for locks; the rest is for the
-    // reader, the applier, the advisory lock, and whoever looks at blockers and positions.
-    let needed = 2 * jobs as i64 + 5;
+    // reader, the applier, the advisory lock, and those who look at blockers, positions and waits.
+    let needed = 2 * jobs as i64 + 6;
     let database = format!("the connection limit of database \"{}\"", facts.name);
     let role = format!("the connection limit of role \"{}\"", facts.role);
     let (left, limit) = [

@@ -9,6 +9,7 @@ use crate::catalog::objects::Waiting;
 use crate::destination::{self, writer};
 use crate::error::{Result, Side};
 use crate::ident::{QualifiedName, ident, literal};
+use crate::lock as courtesy;
 use crate::session::Session;
 use crate::stop::Stop;
 
@@ -16,6 +17,9 @@ use super::crew::{Crew, lock, run};
 
 /// The first version that takes `NOT VALID` for a partitioned table's foreign key.
 const NOT_VALID_ON_PARTITIONED: i32 = 180_000;
+
+/// How often the check of a foreign key is begun, if others want its table.
+const CHECKS: u32 = 20;
 
 /// An object that is made later.
 #[derive(Debug, Clone)]
@@ -310,7 +314,7 @@ fn validate(
                         key.relation(),
                         ident(constraint)
                     );
-                    session.execute("check the rows", &sql)
+                    check(&mut session, crew, (&key.name, &sql))
                 }
                 _ => Ok(()),
             };
@@ -323,6 +327,25 @@ fn validate(
         Ok(())
     };
     run(jobs.min(keys.len()), stop, work, || {})
+}
+
+/// Applications may work with the table by now, and somebody may want to alter it.
+fn check(session: &mut Session, crew: &Crew<'_>, (name, sql): (&str, &str)) -> Result<()> {
+    let mut attempt = 1;
+    loop {
+        match session.execute("check the rows", sql) {
+            Err(error)
+                if attempt < CHECKS
+                    && courtesy::gave_way(&error)
+                    && !session.is_closed()
+                    && !crew.over() =>
+            {
+                log::info!("checking foreign key {name} gave way, and begins again: {error}");
+                attempt += 1;
+            }
+            other => return other,
+        }
+    }
 }
 
 fn done(session: &mut Session, position: i32) -> Result<()> {

@@ -1,12 +1,16 @@
 //! Finds pg_dump and pg_restore of a version that both servers accept, and runs them.
 
-use std::fs::File;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{Error, Result};
+use crate::conninfo::Conninfo;
+use crate::error::{Error, Result, Side};
 use crate::stop::Stop;
+use crate::watch;
 
 /// Where Debian and the RPM packages keep each version's programs, with the version in the middle.
 const INSTALLED: [(&str, &str); 2] = [("/usr/lib/postgresql", "bin"), ("/usr", "bin")];
@@ -121,9 +125,45 @@ fn major_version(text: &str) -> Option<u32> {
 /// # Errors
 /// It cannot be started; it fails, with what it said in one line; a signal.
 pub fn run(command: &mut Command, what: &str, said: &Path, stop: &Stop) -> Result<()> {
+    run_while(command, what, said, stop, || Ok(()))
+}
+
+/// Runs a program that was prepared to connect to one of the servers under `name`: [`run`] with a watch
+/// over it.
+///
+/// # Errors
+/// As [`run`]; the server cannot be reached any more, or the program does nothing there for too long.
+pub fn run_on(
+    (conninfo, side, name): (&Conninfo, Side, &str),
+    command: &mut Command,
+    what: &str,
+    said: &Path,
+    stop: &Stop,
+) -> Result<()> {
+    let wire = Arc::default();
+    let _watched = watch::over_program(conninfo, side, name, &wire, what)?;
+    run_while(command, what, said, stop, || wire.check())
+}
+
+fn run_while(
+    command: &mut Command,
+    what: &str,
+    said: &Path,
+    stop: &Stop,
+    alive: impl Fn() -> std::io::Result<()>,
+) -> Result<()> {
     let failed = |error: std::io::Error| Error::failed(format!("could not {what}: {error}"));
-    let stderr = File::create(said).map_err(failed)?;
+    let stderr = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(said)
+        .map_err(failed)?;
     let mut child = command
+        // They may hold passwords, and are nothing to others.
+        .env_remove("PG_SWITCHOVER_SOURCE")
+        .env_remove("PG_SWITCHOVER_DEST")
         .stdin(Stdio::null())
         .stderr(stderr)
         .spawn()
@@ -131,7 +171,7 @@ pub fn run(command: &mut Command, what: &str, said: &Path, stop: &Stop) -> Resul
             let program = command.get_program().to_string_lossy().into_owned();
             Error::failed(format!("could not run {program}: {error}"))
         })?;
-    let succeeded = wait(&mut child, stop).map_err(failed)?;
+    let succeeded = wait(&mut child, stop, alive).map_err(failed)?;
     stop.check()?;
     if succeeded {
         return Ok(());
@@ -141,17 +181,22 @@ pub fn run(command: &mut Command, what: &str, said: &Path, stop: &Stop) -> Resul
     Err(Error::failed(format!("could not {what}: {text}")))
 }
 
-fn wait(child: &mut Child, stop: &Stop) -> std::io::Result<bool> {
+fn wait(
+    child: &mut Child,
+    stop: &Stop,
+    alive: impl Fn() -> std::io::Result<()>,
+) -> std::io::Result<bool> {
     // Short at first, for most runs are.
     let mut pause = Duration::from_millis(5);
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(status.success());
         }
-        if !stop.sleep(pause) {
+        let alive = alive();
+        if alive.is_err() || !stop.sleep(pause) {
             child.kill()?;
             child.wait()?;
-            return Ok(false);
+            return alive.map(|()| false);
         }
         pause = (pause * 2).min(Duration::from_millis(100));
     }

@@ -4,11 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use postgres::error::SqlState;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Side};
 use crate::session::Session;
 
 const WAITING: &str = include_str!("courtesy.sql");
@@ -24,8 +26,14 @@ const PAUSE: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(2
 /// Before another connection is tried.
 const RECONNECT: Duration = Duration::from_secs(1);
 
-/// Looks, from now to the end of the process, whether anybody waits for what a session of ours reads on the side
-/// of `main`, and ends that within `longest`. `main` itself is cancelled, and never ended.
+/// The threads that look, and what ends each when it is dropped.
+static LOOKERS: Mutex<Vec<(Sender<()>, JoinHandle<()>)>> = Mutex::new(Vec::new());
+
+/// How long its end is waited for: there may be nobody left to answer it.
+const ENDS: Duration = Duration::from_millis(500);
+
+/// Looks, until [`stop_giving_way`], whether anybody waits for what a session of ours reads on the side of `main`, and
+/// ends that within `longest`. `main` itself is cancelled, and never ended.
 ///
 /// # Errors
 /// The session for it cannot be opened.
@@ -33,13 +41,30 @@ pub fn give_way(main: &Session, longest: Duration) -> Result<()> {
     let mut session = main.another("give way")?;
     let like = main.conninfo().clone();
     let (side, main) = (main.side(), main.pid());
+    // On the destination nobody but us writes before the flip; after it, all that we still do is to check keys.
+    let names = match side {
+        Side::Source => r"pg\_switchover: %",
+        Side::Destination => r"pg\_switchover: copy keys %",
+    };
     let pause = (longest / LOOKS).clamp(PAUSE[0], PAUSE[1]);
-    let look_for_ever = move || {
+    let (sender, ended) = bounded::<()>(0);
+    let look_on = move || {
         let mut seen = Seen::new();
         let mut told = false;
-        loop {
-            std::thread::sleep(pause);
-            match look(&mut session, main, &mut seen) {
+        let rest = |time| ended.recv_timeout(time) == Err(RecvTimeoutError::Timeout);
+        while rest(if session.is_closed() {
+            RECONNECT
+        } else {
+            pause
+        }) {
+            if session.is_closed() {
+                match Session::open(&like, side, "give way") {
+                    Ok(another) => session = another,
+                    Err(error) => log::debug!("{error}"),
+                }
+                continue;
+            }
+            match look(&mut session, (main, names), &mut seen) {
                 Ok(()) => {}
                 Err(error) if error.connection_lost || told => log::debug!("{error}"),
                 Err(error) => {
@@ -47,39 +72,49 @@ pub fn give_way(main: &Session, longest: Duration) -> Result<()> {
                     told = true;
                 }
             }
-            while session.is_closed() {
-                std::thread::sleep(RECONNECT);
-                match Session::open(&like, side, "give way") {
-                    Ok(another) => session = another,
-                    Err(error) => log::debug!("{error}"),
-                }
-            }
         }
     };
-    std::thread::Builder::new()
+    let thread = std::thread::Builder::new()
         .name("give way".to_string())
-        .spawn(look_for_ever)
-        .map(drop)
-        .map_err(|error| Error::failed(format!("could not start a thread: {error}")))
+        .spawn(look_on)
+        .map_err(|error| Error::failed(format!("could not start a thread: {error}")))?;
+    locked(&LOOKERS).push((sender, thread));
+    Ok(())
+}
+
+/// Ends what [`give_way`] has begun.
+pub fn stop_giving_way() {
+    let lookers = std::mem::take(&mut *locked(&LOOKERS));
+    let (senders, threads): (Vec<_>, Vec<_>) = lookers.into_iter().unzip();
+    drop(senders);
+    let began = Instant::now();
+    let all_ended = || threads.iter().all(JoinHandle::is_finished);
+    while !all_ended() && began.elapsed() < ENDS {
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// How many looks in a row have found the same two sessions: ours, and who waits for it.
 type Seen = BTreeMap<(i32, i32), u32>;
 
-fn look(session: &mut Session, main: i32, seen: &mut Seen) -> Result<()> {
+fn look(session: &mut Session, (main, names): (i32, &str), seen: &mut Seen) -> Result<()> {
     let ours: Vec<i32> = seen.keys().map(|(ours, _)| *ours).collect();
     let waiters: Vec<i32> = seen.keys().map(|(_, waiter)| *waiter).collect();
     let ended: Vec<bool> = seen
         .iter()
         .map(|((ours, _), looks)| *looks >= 3 && *ours != main)
         .collect();
-    let rows = session.query("look who waits for us", WAITING, &[&ours, &waiters, &ended])?;
+    let rows = session.query(
+        "look who waits for us",
+        WAITING,
+        &[&ours, &waiters, &ended, &names],
+    )?;
     let mut now = Seen::new();
     for row in &rows {
         let pair = (row.get(0), row.get(1));
         now.insert(pair, seen.get(&pair).unwrap_or(&0) + 1);
         if row.get(2) {
-            let mut made = made_to_give_way();
+            let mut made = locked(&MADE);
             made.times += 1;
             made.pids.insert(pair.0);
             log::debug!("our session {} gives way to {}", pair.0, pair.1);
@@ -100,13 +135,13 @@ static MADE: Mutex<Made> = Mutex::new(Made {
     pids: BTreeSet::new(),
 });
 
-fn made_to_give_way() -> MutexGuard<'static, Made> {
-    MADE.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Returns how often sessions of ours were made to give way so far: a program that we run tells no SQLSTATE.
 pub fn times() -> u64 {
-    made_to_give_way().times
+    locked(&MADE).times
 }
 
 /// Returns true for the errors of a session that has given way: what it did may be begun again. An
@@ -120,7 +155,7 @@ pub fn gave_way(error: &Error) -> bool {
 /// Makes an error of the session `pid` one of those of [`gave_way`], and of those that may be tried again, if the
 /// session was made to give way: its connection may just be gone, without a word.
 pub fn after_giving_way(pid: i32, error: Error) -> Error {
-    let ended = error.connection_lost && made_to_give_way().pids.contains(&pid);
+    let ended = error.connection_lost && locked(&MADE).pids.contains(&pid);
     if !ended && !error.is(&SqlState::ADMIN_SHUTDOWN) {
         return error;
     }

@@ -1,12 +1,12 @@
--- Our sessions that only read, and stand in the way of somebody who waits for a table: directly, or of one whom
+-- Our sessions that only read, or check foreign keys, and stand in the way of somebody who waits for a table: directly, or of one whom
 -- that one waits for. Writers queue behind whoever waits for a table to alter it.
 -- What we lock otherwise is bounded by time-outs of its own.
--- $1, $2: pairs of ours and theirs; if it is still so, ours is cancelled, or ended where $3 is true. All in one
+-- $4: a LIKE pattern of the names of ours. $1, $2: pairs of ours and theirs; if it is still so, ours is cancelled, or ended where $3 is true. All in one
 -- statement, so that it meets what stands in the way and not what comes after it.
 WITH RECURSIVE ours (pid) AS (
     SELECT a.pid FROM pg_catalog.pg_stat_activity a
      WHERE a.datname = pg_catalog.current_database() AND a.usename = session_user
-       AND a.application_name LIKE 'pg\_switchover: %' AND a.pid <> pg_catalog.pg_backend_pid()
+       AND a.application_name LIKE $4 AND a.pid <> pg_catalog.pg_backend_pid()
 ), waiting (pid) AS (
     SELECT DISTINCT l.pid FROM pg_catalog.pg_locks l
      WHERE NOT l.granted AND l.locktype = 'relation'
@@ -24,7 +24,8 @@ WITH RECURSIVE ours (pid) AS (
       FROM chain c JOIN ours o ON o.pid = c.pid
      WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_locks l
                         WHERE l.pid = o.pid AND l.locktype = 'relation'
-                          AND l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock'))
+                          AND l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock',
+                                             'ShareUpdateExclusiveLock'))
 )
 SELECT s.pid, s.waiter,
        CASE WHEN seen.ended THEN pg_catalog.pg_terminate_backend(s.pid)

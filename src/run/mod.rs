@@ -18,7 +18,9 @@ use open::Both;
 
 use crate::capture;
 use crate::cli::{Command, Options};
+use crate::conninfo::Conninfo;
 use crate::error::{Class, Error, Result, Side};
+use crate::lock;
 use crate::stop::Stop;
 use crate::watch;
 
@@ -27,10 +29,12 @@ use crate::watch;
 /// # Errors
 /// The error decides the exit status.
 pub fn run(options: Options) -> Result<()> {
+    warn_of_passwords(&options);
     let stop = Stop::on_signals()?;
     let for_watch = options.clone();
     watch::last_resort(move |error| end_without_an_answer(&for_watch, error));
     let result = dispatch(&options, &stop);
+    lock::stop_giving_way();
     if let (Err(error), Command::Switch | Command::Run) = (&result, options.command)
         && error.class != Class::Usage
     {
@@ -41,22 +45,33 @@ pub fn run(options: Options) -> Result<()> {
     result
 }
 
-/// Ends the program where the server does not answer, and the call that waits for it cannot be ended:
-/// on a Unix socket. What that call would still have done is as safe as after a kill; but nobody can
-/// say here whether it was the flip.
+/// Says that everybody on this machine can read the command line.
+fn warn_of_passwords(options: &Options) {
+    let given = [&options.source, &options.destination];
+    if given
+        .into_iter()
+        .flatten()
+        .any(|text| Conninfo::holds_password(text))
+    {
+        log::warn!(
+            "the password on the command line can be seen by every user of this machine (ps): put it into ~/.pgpass or ~/.pg_service.conf, or the connection string into PG_SWITCHOVER_SOURCE or PG_SWITCHOVER_DEST"
+        );
+    }
+}
+
+/// Ends the program where a server does not answer, and the call that waits for it cannot be ended: on a
+/// Unix socket. What that call would still have done is as safe as after a kill. But it may wake up and go
+/// on as long as we are here, so who is in charge is asked when nothing of ours can flip any more.
 fn end_without_an_answer(options: &Options, error: Error) {
     static ENDING: AtomicBool = AtomicBool::new(false);
-    let moves = matches!(options.command, Command::Switch | Command::Run);
-    let class = if moves {
-        Class::OutcomeUnknown
-    } else {
-        Class::Failed
-    };
-    let error = Error { class, ..error };
+    let mut class = error.class;
     if !ENDING.swap(true, Ordering::SeqCst) {
         crate::report::error(&error);
-        if moves {
-            say_who_is_in_charge(options, &error);
+        if matches!(options.command, Command::Switch | Command::Run) {
+            if watch::end_sessions(Side::Source).is_err() || in_charge(options).is_err() {
+                class = Class::OutcomeUnknown;
+            }
+            say_who_is_in_charge(options, &Error { class, ..error });
         }
     }
     std::process::exit(class.exit_status().into());

@@ -84,6 +84,7 @@ impl Both {
         catalog::refuse_same_database(&source_database, &destination_database)?;
         guard::take(&mut source)?;
         lock::give_way(&source, options.lock_timeout)?;
+        lock::give_way(&destination, options.lock_timeout)?;
         Ok(Both {
             source,
             destination,

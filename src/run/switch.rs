@@ -104,14 +104,13 @@ fn close_and_switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> 
         "the destination is in charge: {}",
         prepared.state.destination_name
     );
-    let applier = &mut prepared.cycles.applier;
-    let run = applier.run_token().to_string();
-    note_flip(applier.session(), &run);
     if window.is_some() {
         prepared.cycles.reader.clear_log();
     }
     after::act(&prepared.observer, options.after_switch, stop);
     let applier = &mut prepared.cycles.applier;
+    let run = applier.run_token().to_string();
+    note_flip(applier.session(), &run);
     copy::check_foreign_keys(options, applier.session(), &run, stop);
     Ok(())
 }

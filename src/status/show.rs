@@ -177,7 +177,8 @@ fn destination_lines(
         .map_or_else(String::new, |captured| format!(" of {captured}"));
     line("copied", format!("{finished}{of} tables"));
     let switched = source.is_some_and(|source| source.use_next_db == Some(true));
-    if let Some(open) = there.takes_writes.filter(|_| !switched) {
+    let known = switched || there.switched_at.is_some();
+    if let Some(open) = there.takes_writes.filter(|_| !known) {
         line(
             "writes there",
             match (open, source) {

@@ -20,6 +20,8 @@ pub enum Seen {
     NoAnswer(String),
     /// The server answered, but not this; what it said.
     CannotTell(String),
+    /// A program that we have started does nothing there.
+    Idle,
     /// It waits for a lock; who holds it.
     Locked(String),
     /// Its commit waits for a synchronous standby; true if any standby is connected.
@@ -41,6 +43,7 @@ enum Kind {
     Works,
     Lost,
     CannotTell,
+    Idle,
     Locked,
     Standby,
 }
@@ -107,7 +110,7 @@ impl Case {
         let limit = match seen {
             Seen::Works(_) => None,
             Seen::WaitsForUs | Seen::Gone | Seen::NoAnswer(_) => Some(patience / 2),
-            Seen::CannotTell(_) | Seen::Locked(_) => Some(patience * LONGER),
+            Seen::CannotTell(_) | Seen::Idle | Seen::Locked(_) => Some(patience * LONGER),
             Seen::Standby(connected) => {
                 let usual = if *connected { LONGER } else { 1 };
                 Some(limits.standby.unwrap_or(patience * usual))
@@ -131,6 +134,7 @@ impl Case {
             Seen::CannotTell(why) => {
                 format!("no answer for {silent}, and it cannot be seen why: {why}")
             }
+            Seen::Idle => format!("it has done nothing there for {silent}"),
             Seen::Locked(by) => format!("it has waited {silent} for a lock held by {by}"),
             Seen::Standby(_) => {
                 format!("its commit has waited {silent} for a synchronous standby")
@@ -153,6 +157,7 @@ impl Seen {
             Seen::Works(_) => Kind::Works,
             Seen::WaitsForUs | Seen::Gone | Seen::NoAnswer(_) => Kind::Lost,
             Seen::CannotTell(_) => Kind::CannotTell,
+            Seen::Idle => Kind::Idle,
             Seen::Locked(_) => Kind::Locked,
             Seen::Standby(_) => Kind::Standby,
         }
@@ -167,6 +172,7 @@ impl Seen {
             Seen::Gone => "its server process is gone".to_string(),
             Seen::NoAnswer(why) => why.clone(),
             Seen::CannotTell(why) => format!("it cannot be seen why: {why}"),
+            Seen::Idle => "it does nothing there".to_string(),
             Seen::Locked(by) => format!("it waits for a lock held by {by}"),
             Seen::Standby(_) => {
                 "its commit waits for a synchronous standby (synchronous_standby_names)".to_string()
@@ -219,6 +225,7 @@ mod tests {
         within(Seen::Standby(true), 300, 350);
         within(Seen::Locked("pid 1".to_string()), 300, 350);
         within(Seen::CannotTell(String::new()), 300, 350);
+        within(Seen::Idle, 300, 350);
         let hurried = Limits {
             standby: Some(Duration::from_secs(4)),
             ..LIMITS

@@ -27,6 +27,7 @@ use postgres::SimpleQueryRow;
 use self::judge::{Case, Limits, Seen, seconds};
 use crate::conninfo::Conninfo;
 use crate::error::{Error, GivenUp, Result, Side};
+use crate::ident::literal;
 use crate::wire::{Glance, Wire};
 
 /// The longest pause between two rounds.
@@ -58,6 +59,15 @@ pub struct Watched {
     pid: AtomicI64,
     /// When that began, in microseconds.
     started: AtomicI64,
+    /// Of a program that we have started.
+    program: Option<Program>,
+}
+
+/// A program that uses the server on our behalf, and whose calls we do not see.
+struct Program {
+    application_name: String,
+    /// What the last look has shown.
+    last: Mutex<String>,
 }
 
 /// Ends the watch when it is dropped.
@@ -74,6 +84,36 @@ pub fn last_resort(action: impl Fn(Error) + Send + Sync + 'static) {
 /// # Errors
 /// A thread cannot be started.
 pub fn over(conninfo: &Conninfo, side: Side, wire: &Arc<Wire>) -> Result<Registered> {
+    register(conninfo, side, wire, None)
+}
+
+/// Begins to watch over a program whose sessions have this name: `wire` is condemned when the server
+/// cannot be reached, or the program does nothing there, for too long. `what` is an infinitive.
+///
+/// # Errors
+/// A thread cannot be started.
+pub fn over_program(
+    conninfo: &Conninfo,
+    side: Side,
+    application_name: &str,
+    wire: &Arc<Wire>,
+    what: &str,
+) -> Result<Registered> {
+    wire.attach();
+    wire.begin(what);
+    let program = Program {
+        application_name: application_name.to_string(),
+        last: Mutex::default(),
+    };
+    register(conninfo, side, wire, Some(program))
+}
+
+fn register(
+    conninfo: &Conninfo,
+    side: Side,
+    wire: &Arc<Wire>,
+    program: Option<Program>,
+) -> Result<Registered> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let watch = Watch::of(side);
     let watched = Arc::new(Watched {
@@ -83,6 +123,7 @@ pub fn over(conninfo: &Conninfo, side: Side, wire: &Arc<Wire>) -> Result<Registe
         wire: Arc::clone(wire),
         pid: AtomicI64::new(0),
         started: AtomicI64::new(0),
+        program,
     });
     let mut sessions = lock(&watch.sessions);
     if watch.thread.get().is_none() {
@@ -95,6 +136,42 @@ pub fn over(conninfo: &Conninfo, side: Side, wire: &Arc<Wire>) -> Result<Registe
     }
     sessions.push(Arc::clone(&watched));
     Ok(Registered(watched))
+}
+
+/// Ends our sessions with one server, and waits until they have ended: what they were told to do has
+/// happened then, or never will.
+///
+/// # Errors
+/// The server cannot be asked; they do not end.
+pub fn end_sessions(side: Side) -> Result<()> {
+    let sessions = lock(&Watch::of(side).sessions).clone();
+    let known: Vec<&Watched> = sessions
+        .iter()
+        .map(|session| &**session)
+        .filter(|session| session.is_known())
+        .collect();
+    let Some(first) = known.first() else {
+        return Ok(());
+    };
+    let (limit, began) = (first.limits().patience, Instant::now());
+    let end = with_sessions(include_str!("end.sql"), &known);
+    let look = with_sessions(include_str!("look.sql"), &known);
+    first.conninfo.ask(side, &end, limit)?;
+    loop {
+        let rows = first.conninfo.ask(side, &look, limit)?;
+        if known
+            .iter()
+            .all(|session| of_rows(session, &rows) == Seen::Gone)
+        {
+            return Ok(());
+        }
+        if began.elapsed() > limit {
+            return Err(Error::failed(format!(
+                "our sessions on the {side} do not end"
+            )));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 impl Registered {
@@ -131,7 +208,7 @@ impl Watch {
 impl Watched {
     fn limits(&self) -> Limits {
         let mut patience = self.conninfo.patience();
-        if self.pid.load(Ordering::Relaxed) == 0 {
+        if self.program.is_none() && !self.is_known() {
             // Setting it up belongs to opening it.
             patience = patience.min(self.conninfo.connect_timeout().unwrap_or(patience));
         }
@@ -142,6 +219,11 @@ impl Watched {
             patience,
             standby: self.wire.standby_bound(),
         }
+    }
+
+    /// Returns true once the server process is known.
+    fn is_known(&self) -> bool {
+        self.pid.load(Ordering::Acquire) != 0
     }
 
     /// A row of look.sql's list.
@@ -270,7 +352,7 @@ impl Round {
         let known: Vec<&Watched> = lost
             .iter()
             .map(|(session, _)| &***session)
-            .filter(|session| session.pid.load(Ordering::Acquire) != 0)
+            .filter(|session| session.is_known())
             .collect();
         // Their end is told as what has led to it.
         for (session, verdict) in &lost {
@@ -334,17 +416,36 @@ fn see(waiting: &[&Arc<Watched>], limit: Duration) -> Vec<Seen> {
         let sql = with_sessions(include_str!("look.sql"), &known);
         first.conninfo.ask(first.side, &sql, limit)
     });
-    let seen = |session: &&Arc<Watched>| match &answer {
-        None => not_set_up(),
-        Some(_) if session.pid.load(Ordering::Acquire) == 0 => not_set_up(),
-        Some(Ok(rows)) => of_rows(session, rows),
-        Some(Err(error)) => of_error(error),
+    let seen = |session: &&Arc<Watched>| match (&session.program, &answer) {
+        (Some(program), _) => see_program(session, program, limit),
+        (None, Some(Ok(rows))) if session.is_known() => of_rows(session, rows),
+        (None, Some(Err(error))) if session.is_known() => of_error(error),
+        (None, _) => Seen::NoAnswer("the session was only being set up".to_string()),
     };
     waiting.iter().map(seen).collect()
 }
 
-fn not_set_up() -> Seen {
-    Seen::NoAnswer("the session was only being set up".to_string())
+/// A program may have work of its own beside what it has the server do, so only what changes there from
+/// one look to the next says that it lives.
+fn see_program(session: &Watched, program: &Program, limit: Duration) -> Seen {
+    let name = literal(&program.application_name);
+    let sql = filled(include_str!("look_program.sql"), "$name", &name);
+    let rows = match session.conninfo.ask(session.side, &sql, limit) {
+        Ok(rows) => rows,
+        Err(error) => return of_error(&error),
+    };
+    let row = rows.last();
+    let field = |column: usize| row.and_then(|row| row.try_get(column).ok().flatten());
+    let last = field(1).unwrap_or_default();
+    let mut known = lock(&program.last);
+    if *known != last {
+        *known = last.to_string();
+        session.wire.note_moved();
+    }
+    match field(0) {
+        Some("t") => Seen::Works(program.application_name.clone()),
+        _ => Seen::Idle,
+    }
 }
 
 fn of_rows(session: &Watched, rows: &[SimpleQueryRow]) -> Seen {
@@ -383,9 +484,13 @@ fn of_error(error: &Error) -> Seen {
 
 fn with_sessions(sql: &str, sessions: &[&Watched]) -> String {
     let rows: Vec<String> = sessions.iter().map(|session| session.row()).collect();
-    // The word also stands in the head of the file.
-    match sql.rsplit_once("$sessions") {
-        Some((before, after)) => format!("{before}{}{after}", rows.join(", ")),
+    filled(sql, "$sessions", &rows.join(", "))
+}
+
+/// Replaces a word where it stands last: it also stands in the head of the file.
+fn filled(sql: &str, word: &str, text: &str) -> String {
+    match sql.rsplit_once(word) {
+        Some((before, after)) => format!("{before}{text}{after}"),
         None => sql.to_string(),
     }
 }

@@ -1,6 +1,6 @@
 //! Time-outs that the role or the database brings, and a destination without room.
 
-use super::{Destination, ROWS, Source, TABLES, change, wire};
+use super::{Destination, ROWS, Source, TABLES, change, some, wire};
 use crate::support::cluster::Cluster;
 use crate::support::compare;
 use crate::support::pair::Pair;
@@ -14,10 +14,10 @@ fn time_outs_of_the_role_end_nothing_of_ours() {
     let stage = Stage::new(Pair::new(15, 18));
     let pair = &stage.pair;
     pair.on_both(
-        "ALTER ROLE postgres SET statement_timeout = '20ms'; ALTER ROLE postgres SET lock_timeout = '10ms';
-         ALTER ROLE postgres SET idle_in_transaction_session_timeout = '20ms'; ALTER DATABASE app SET idle_session_timeout = '20ms'",
+        "ALTER ROLE postgres SET statement_timeout = '100ms'; ALTER ROLE postgres SET lock_timeout = '50ms';
+         ALTER ROLE postgres SET idle_in_transaction_session_timeout = '100ms'; ALTER DATABASE app SET idle_session_timeout = '1s'",
     );
-    pair.on_destination("ALTER ROLE postgres SET transaction_timeout = '20ms'");
+    pair.on_destination("ALTER ROLE postgres SET transaction_timeout = '1s'");
     let patient = "SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET idle_session_timeout = 0;";
     pair.on_source(&format!("{patient} {TABLES}; {ROWS}"));
     pair.run(&["init"]).expect(0);
@@ -27,7 +27,7 @@ fn time_outs_of_the_role_end_nothing_of_ours() {
     wire(&stage, Destination).at("switchover.confirmation", HoldBefore);
     let running = pair.spawn(&["sync"]);
     wire(&stage, Destination).wait_until_hit(LIMIT);
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    std::thread::sleep(std::time::Duration::from_millis(1200));
     wire(&stage, Destination).release();
     running.wait(LIMIT).expect(0);
     pair.run(&["verify"]).expect(0);
@@ -73,7 +73,7 @@ const FULL: &str = "18350080";
 fn a_full_destination_ends_sync_and_verify_is_good_once_there_is_room() {
     let stage = filled();
     let postmaster = postmaster(&stage.pair.destination);
-    for args in [&["sync"][..], &["sync", "--max-pending=100"]] {
+    for args in some(&[&["sync"][..], &["sync", "--max-pending=100"]], 1) {
         limit_files(&postmaster, FULL);
         stage.pair.on_source("DELETE FROM big WHERE id > 8800");
         stage.pair.on_source(&fill(8801, 9800));

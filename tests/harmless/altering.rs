@@ -108,3 +108,52 @@ fn a_comparison_gives_way_and_goes_on() {
         .expect_stderr("gave way, and goes on")
         .expect_stdout("table \"public\".\"much\": 1 missing");
 }
+
+#[test]
+fn pg_dump_of_the_schema_gives_way_and_begins_again() {
+    let mut pair = Pair::new(15, 18);
+    pair.on_source(TABLES);
+    pair.on_source("CREATE TABLE much (id int PRIMARY KEY, n int)");
+    pair.on_source(ROWS);
+    pair.on_source("INSERT INTO much SELECT * FROM a");
+    pair.run(&["init", "-q"]).expect(0);
+    let wire = Proxy::start(&pair.source);
+    pair.source_uri = wire.uri(DATABASE);
+    // It locks all tables at once.
+    wire.at("IN ACCESS SHARE MODE", Action::HoldReply);
+    let running = pair.spawn(&["copy", "--create-schema", TIMEOUT]);
+    alter_while(&pair, &wire, "pg_dump", running)
+        .expect(0)
+        .expect_stderr("pg_dump gave way, and begins again");
+    pair.run(&["switch", "-q", "--unverified"]).expect(0);
+    compare::assert_equal(&pair);
+}
+
+/// It happens on the destination, and applications may be there already.
+#[test]
+fn checking_a_foreign_key_gives_way_and_begins_again() {
+    let mut pair = Pair::new(15, 18);
+    pair.on_source(TABLES);
+    pair.on_source("CREATE TABLE much (id int PRIMARY KEY, n int REFERENCES a)");
+    pair.on_source(ROWS);
+    pair.on_source("INSERT INTO much SELECT * FROM a");
+    pair.run(&["init", "-q"]).expect(0);
+    let wire = Proxy::start(&pair.destination);
+    pair.destination_uri = wire.uri(DATABASE);
+    wire.at("VALIDATE CONSTRAINT", Action::HoldBefore);
+    let running = pair.spawn(&["copy", "--create-schema", TIMEOUT]);
+    wire.wait_until_hit(LIMIT);
+    let mut in_the_way = pair.destination_client();
+    in_the_way.batch_execute("BEGIN; LOCK TABLE a").unwrap();
+    wire.release();
+    let checks = "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'much'::regclass AND granted
+                     AND mode = 'ShareUpdateExclusiveLock'";
+    wait_for("the check", LIMIT, || pair.on_destination(checks) == "t");
+    let mut other = pair.destination_client();
+    other.batch_execute(ALTER).unwrap();
+    in_the_way.batch_execute("COMMIT").unwrap();
+    running
+        .wait(LIMIT)
+        .expect(0)
+        .expect_stderr("gave way, and begins again");
+}

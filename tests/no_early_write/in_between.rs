@@ -81,7 +81,7 @@ fn mended(stage: &Stage, before: &str, written: &[&str]) {
     // Nothing else may be done before.
     let early = pair.run(&["sync"]).expect(1);
     assert!(
-        early.last_line().contains("run pg_switchover copy"),
+        early.last_line().contains("pg_switchover copy"),
         "{}",
         early.report()
     );
@@ -140,7 +140,7 @@ fn what_was_written_before_a_flip_was_lost_is_named_and_copied_anew() {
     let outcome = expect_source_in_charge(pair.run(SWITCH), 1);
     for text in [
         "tables \"public\".\"part\", \"public\".\"t\" were written into on the destination by somebody else",
-        "run pg_switchover copy",
+        "pg_switchover copy",
     ] {
         assert!(outcome.stderr.contains(text), "{}", outcome.report());
     }
@@ -190,6 +190,10 @@ fn a_tool_that_is_killed_before_the_flip_is_cleaned_up_after() {
     stage.destination_wire.release();
     stage.wait_until_free();
     refused(pair);
+    // What that one had not said is said.
+    pair.run(&["copy"])
+        .expect(1)
+        .expect_stderr("table \"public\".\"t\" was written into");
     mended(&stage, &before, &["t"]);
 }
 
@@ -253,15 +257,17 @@ fn the_next_cycle_of_the_same_run_refuses_again_first() {
     let pair = &stage.pair;
     pair.on_source(REFUSE_THE_FLIP);
     let running = up_to_the_flip(&stage);
+    // Sequences are nobody's to guard.
+    pair.on_destination("SELECT setval('t_id_seq', 3)");
     // What the flip's answer will be is decided; the next attempt works.
     stage.source_wire.at(FLIP, Action::HoldBefore);
     stage.source_wire.release();
     crate::support::wait_for("the second flip", LIMIT, || stage.source_wire.hits() == 2);
     // Between the two it was shut: the destination's own log of statements says so.
     let shut = stage.destination_wire.trips();
-    let shuts = shut
-        .iter()
-        .filter(|trip| trip.sql.contains("'switchover.entrance', 1, false"));
+    let shuts = shut.iter().filter(|trip| {
+        trip.sql.contains("switchover.early_write") && trip.sql.contains("EXCLUSIVE")
+    });
     assert_eq!(shuts.count(), 1, "{shut:#?}");
     pair.on_source("DROP TRIGGER refuse ON switchover.state");
     stage.source_wire.release();
@@ -298,6 +304,67 @@ fn a_run_that_was_overtaken_refuses_nobody() {
         .expect_stderr("another pg_switchover has taken over");
     assert!(takes_writes(pair));
     pair.on_destination("UPDATE t SET n = 0");
+}
+
+/// The flip has worked, though its answer says otherwise: not in any way that is known.
+#[test]
+fn a_destination_in_charge_is_not_shut_by_its_own_run() {
+    let stage = Stage::copied(TABLES, ROWS);
+    let pair = &stage.pair;
+    pair.on_source(REFUSE_THE_FLIP);
+    let running = up_to_the_flip(&stage);
+    pair.on_source(
+        "SET session_replication_role = replica; UPDATE switchover.state SET use_next_db = true",
+    );
+    stage.source_wire.release();
+    running.wait(LIMIT).expect(0);
+    pair.on_destination("UPDATE t SET n = 0");
+}
+
+#[test]
+fn a_final_cycle_that_is_taken_back_at_its_commit_lets_nobody_in() {
+    let stage = Stage::copied(TABLES, ROWS);
+    let pair = &stage.pair;
+    pair.on_destination(
+        "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS
+             $$BEGIN RAISE EXCEPTION 'no final state today'; END$$;
+         CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON switchover.confirmation
+             DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.final) EXECUTE FUNCTION public.refuse();
+         ALTER TABLE switchover.confirmation ENABLE ALWAYS TRIGGER refuse",
+    );
+    expect_source_in_charge(pair.run(SWITCH), 1).expect_stderr("no final state today");
+    // The value is set, and means nothing.
+    assert_eq!(
+        pair.on_destination("SELECT is_called FROM switchover.entrance"),
+        "t"
+    );
+    assert!(!takes_writes(pair));
+    refused(pair);
+}
+
+/// Between its look at the value and its lock, that is.
+#[test]
+fn a_writer_that_the_closing_overtakes_is_refused() {
+    let (stage, running) = between();
+    let pair = &stage.pair;
+    let mut closing = pair.destination_client();
+    closing
+        .batch_execute("BEGIN; LOCK TABLE switchover.early_write IN EXCLUSIVE MODE")
+        .unwrap();
+    let mut clerk = destination_as(pair, "clerk");
+    std::thread::scope(|scope| {
+        let write = scope.spawn(move || clerk.batch_execute("UPDATE t SET n = 901"));
+        let waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'switchover.early_write'::regclass AND NOT granted";
+        crate::support::wait_for("the writer to wait", LIMIT, || {
+            pair.on_destination(waiting) == "1"
+        });
+        closing
+            .batch_execute("SELECT setval('switchover.entrance', 1, false); COMMIT")
+            .unwrap();
+        let error = write.join().unwrap().unwrap_err();
+        assert_eq!(state(&error), REFUSED);
+    });
+    running.kill();
 }
 
 #[test]
