@@ -147,7 +147,7 @@ fn whoever_reads_the_tables_runs_nothing_of_their_owners() {
     for table in TABLES {
         hostile
             .pair
-            .on_destination(&format!("UPDATE evil.{table} SET n = 1"));
+            .past_the_guard(&format!("UPDATE evil.{table} SET n = 1"));
     }
     let told = hostile.pair.run(&["verify", "-q"]).expect(3);
     assert_eq!(
