@@ -1,5 +1,6 @@
 //! Makes a program that uses libpq (pg_dump, pg_restore, psql) connect as we do.
 
+use std::path::Path;
 use std::process::Command;
 
 use super::Conninfo;
@@ -9,8 +10,13 @@ use super::settings::{Host, Settings};
 impl Conninfo {
     /// Adds `--dbname` to a command, and sets its PG* variables. Nothing secret stands on the
     /// command line, which every user of the machine may read; and no variable that was meant for
-    /// the other side remains.
-    pub fn prepare_command(&self, command: &mut Command, application_name: &str) {
+    /// the other side remains. `passfile` holds what [`Conninfo::passfile`] gives.
+    pub fn prepare_command(
+        &self,
+        command: &mut Command,
+        application_name: &str,
+        passfile: Option<&Path>,
+    ) {
         for keyword in KEYWORDS {
             let Some(variable) = keyword.variable else {
                 continue;
@@ -25,6 +31,9 @@ impl Conninfo {
             .env_remove("PGSERVICE")
             .env_remove("PGSERVICEFILE")
             .env_remove("PGREQUIRESSL");
+        if let Some(path) = passfile {
+            command.env_remove("PGPASSWORD").env("PGPASSFILE", path);
+        }
         command
             .env("PGAPPNAME", application_name)
             .env("PGUSER", self.user());
@@ -40,6 +49,14 @@ impl Conninfo {
             log::warn!("sslpassword cannot be handed to other programs; they may ask for it");
         }
         command.arg(format!("--dbname={}", self.command_dbname()));
+    }
+
+    /// Returns the contents of a password file with the password that was given, if one was and it fits into a
+    /// line: libpq's password file knows no way to write a line break.
+    pub fn passfile(&self) -> Option<String> {
+        let password = self.parameters.get("password")?;
+        let escaped = password.replace('\\', "\\\\").replace(':', "\\:");
+        (!password.contains(['\n', '\r'])).then(|| format!("*:*:*:*:{escaped}\n"))
     }
 
     /// The database, and what has no variable.

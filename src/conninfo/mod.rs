@@ -91,6 +91,16 @@ impl Conninfo {
         })
     }
 
+    /// Returns true if a connection string holds a password, or the one of a key.
+    pub fn holds_password(text: &str) -> bool {
+        let secret = |parameters: &Parameters| {
+            ["password", "sslpassword"]
+                .iter()
+                .any(|name| parameters.get(name).is_some())
+        };
+        parse::parse(text, "").as_ref().is_ok_and(secret)
+    }
+
     /// Opens a connection. `application_name` takes the place of any the user gave. Notices of the
     /// server go to the debug log. Waits at most connect_timeout (10 s if not given) per address.
     pub fn connect(&self, side: Side, application_name: &str) -> Result<Connection> {

@@ -200,7 +200,7 @@ fn other_programs_get_the_password_by_variable_only() {
         &around,
     );
     let mut command = Command::new("pg_dump");
-    conninfo.prepare_command(&mut command, "pg_switchover: schema");
+    conninfo.prepare_command(&mut command, "pg_switchover: schema", None);
     let arguments: Vec<_> = command
         .get_args()
         .map(|word| word.to_string_lossy())
@@ -226,4 +226,22 @@ fn other_programs_get_the_password_by_variable_only() {
             .get_envs()
             .any(|(key, value)| key == "PGOPTIONS" && value.is_none())
     );
+}
+
+#[test]
+fn a_password_is_handed_on_in_a_file_where_it_fits_into_one() {
+    let conninfo = resolved("host=a password='a:b\\\\c'", &fake());
+    assert_eq!(conninfo.passfile().as_deref(), Some("*:*:*:*:a\\:b\\\\c\n"));
+    let mut command = Command::new("pg_dump");
+    let file = std::path::Path::new("/x/passfile");
+    conninfo.prepare_command(&mut command, "pg_switchover: schema", Some(file));
+    let value = |name: &str| {
+        let (_, value) = command.get_envs().find(|(key, _)| *key == name).unwrap();
+        value.map(|value| value.to_string_lossy().into_owned())
+    };
+    assert_eq!(value("PGPASSWORD"), None);
+    assert_eq!(value("PGPASSFILE").as_deref(), Some("/x/passfile"));
+    assert!(resolved("host=a", &fake()).passfile().is_none());
+    let two_lines = resolved("host=a password='a\nb'", &fake());
+    assert!(two_lines.passfile().is_none());
 }

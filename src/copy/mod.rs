@@ -10,6 +10,7 @@ mod bring;
 mod chunks;
 mod contents;
 mod crew;
+mod directory;
 mod empty;
 mod foreign_keys;
 mod postponed;

@@ -4,8 +4,6 @@
 //! is there as a whole or not at all. The last one is executed by `pg_restore -j`, entry by entry;
 //! what an interrupted attempt made of it is looked up and left out.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -14,6 +12,7 @@ use postgres::error::SqlState;
 
 use super::archive::{Filter, Step, for_server, listed};
 use super::contents::{self, Wish};
+use super::directory::{Directory, file_error};
 use super::postponed::Postponed;
 use super::tools::{self, Tools};
 use crate::conninfo::Conninfo;
@@ -71,6 +70,9 @@ impl SchemaOptions {
         format!("ARRAY[{}]::text[]", words.join(", "))
     }
 }
+
+/// The name of the archive in its directory.
+const ARCHIVE: &str = "schema.dump";
 
 const NO_OWNER: &str = "no-owner";
 const NO_PRIVILEGES: &str = "no-privileges";
@@ -135,7 +137,7 @@ impl<'a> Schema<'a> {
             stop,
         };
         let mut command = Command::new(&schema.tools.dump);
-        source.conninfo().prepare_command(&mut command, DUMP_NAME);
+        schema.prepare(&mut command, source.conninfo(), DUMP_NAME)?;
         command
             .args([
                 "--format=custom",
@@ -145,7 +147,7 @@ impl<'a> Schema<'a> {
             .args(["--no-publications", "--no-subscriptions"])
             .arg("--lock-wait-timeout=60000")
             .arg("--file")
-            .arg(schema.archive());
+            .arg(schema.directory.file(ARCHIVE)?);
         schema.add_options(&mut command);
         schema.run_dump(source.conninfo(), &mut command)?;
         Ok(schema)
@@ -195,7 +197,7 @@ impl<'a> Schema<'a> {
     /// # Errors
     /// pg_restore fails.
     pub fn listing(&self) -> Result<String> {
-        let all = self.directory.path.join("all");
+        let all = self.directory.file("all")?;
         let mut command = self.restore();
         command.args(["--list", "--verbose", "--file"]);
         command.arg(&all).arg(self.archive());
@@ -215,9 +217,8 @@ impl<'a> Schema<'a> {
         section: &str,
         notes: &str,
     ) -> Result<()> {
-        let wanted = self.directory.path.join(format!("{section}.list"));
-        let file = self.directory.path.join(format!("{section}.sql"));
-        std::fs::write(&wanted, list).map_err(|error| file_error(&wanted, &error))?;
+        let wanted = self.directory.write(&format!("{section}.list"), list)?;
+        let file = self.directory.file(&format!("{section}.sql"))?;
         let mut command = self.restore();
         if section.ends_with("-data") {
             command.arg(format!("--section={section}"));
@@ -265,7 +266,7 @@ impl<'a> Schema<'a> {
             filter.step = step;
             let list = self.list("post-data", &filter)?;
             let mut command = self.restore();
-            self.destination.prepare_command(&mut command, RESTORE_NAME);
+            self.prepare(&mut command, &self.destination, RESTORE_NAME)?;
             command
                 .args(["--section=post-data", "--exit-on-error"])
                 .arg(format!("--jobs={jobs}"))
@@ -276,8 +277,11 @@ impl<'a> Schema<'a> {
             let server = (&self.destination, Side::Destination, RESTORE_NAME);
             let said = self.said();
             if let Err(error) = tools::run_on(server, &mut command, what, &said, self.stop) {
-                // Its sessions do not notice that it is gone before their statements end.
-                end_restore(destination)?;
+                // Its sessions do not notice that it is gone before their statements end. Where that
+                // cannot be done now, the next run does it.
+                if let Err(also) = end_restore(destination) {
+                    log::debug!("{also}");
+                }
                 return Err(error);
             }
         }
@@ -290,8 +294,7 @@ impl<'a> Schema<'a> {
 
     /// Writes the list of the entries of a section that are wanted; returns the file.
     fn list(&self, section: &str, filter: &Filter) -> Result<PathBuf> {
-        let all = self.directory.path.join(format!("{section}.all"));
-        let wanted = self.directory.path.join(format!("{section}.list"));
+        let all = self.directory.file(&format!("{section}.all"))?;
         let mut command = self.restore();
         command
             .arg("--list")
@@ -301,13 +304,14 @@ impl<'a> Schema<'a> {
             .arg(self.archive());
         let what = "list the dumped schema";
         tools::run(&mut command, what, &self.said(), self.stop)?;
-        std::fs::write(&wanted, filter.apply(&self.read(&all)?))
-            .map_err(|error| file_error(&wanted, &error))?;
-        Ok(wanted)
+        let wanted = filter.apply(&self.read(&all)?);
+        self.directory.write(&format!("{section}.list"), &wanted)
     }
 
     fn restore(&self) -> Command {
         let mut command = Command::new(&self.tools.restore);
+        // Unless it connects, it needs none.
+        command.env_remove("PGPASSWORD");
         self.add_options(&mut command);
         command
     }
@@ -322,11 +326,22 @@ impl<'a> Schema<'a> {
     }
 
     fn archive(&self) -> PathBuf {
-        self.directory.path.join("schema.dump")
+        self.directory.path(ARCHIVE)
     }
 
     fn said(&self) -> PathBuf {
-        self.directory.path.join("stderr")
+        self.directory.path("stderr")
+    }
+
+    /// Makes a program connect as we do. A password goes to it through a file: an environment is shown to more
+    /// than its owner here and there, and goes into dumps of a process.
+    fn prepare(&self, command: &mut Command, conninfo: &Conninfo, name: &str) -> Result<()> {
+        let passfile = match conninfo.passfile() {
+            Some(text) => Some(self.directory.write("passfile", &text)?),
+            None => None,
+        };
+        conninfo.prepare_command(command, name, passfile.as_deref());
+        Ok(())
     }
 
     fn read(&self, path: &Path) -> Result<String> {
@@ -390,41 +405,6 @@ fn existing(destination: &mut Session) -> Result<std::collections::BTreeSet<Stri
     let sql = include_str!("existing.sql");
     let rows = destination.simple("list keys and indexes", sql)?;
     Ok(rows.iter().map(|row| listed(text(row, 0))).collect())
-}
-
-/// A directory that nobody else can read; it goes when this is dropped.
-struct Directory {
-    path: PathBuf,
-}
-
-impl Directory {
-    fn new() -> Result<Directory> {
-        let nanos = std::time::UNIX_EPOCH
-            .elapsed()
-            .map_or(0, |time| time.subsec_nanos());
-        let name = format!("pg_switchover-{}-{nanos}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        // Fails if somebody made it first, so that nobody else's directory is ever used.
-        DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .map_err(|error| {
-                file_error(&path, &error).mend("set TMPDIR to a directory of yours")
-            })?;
-        Ok(Directory { path })
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.path) {
-            log::warn!("could not remove {}: {error}", self.path.display());
-        }
-    }
-}
-
-fn file_error(path: &Path, error: &std::io::Error) -> Error {
-    Error::failed(format!("could not use {}: {error}", path.display()))
 }
 
 /// Refuses to go on without the rest of a schema that an earlier `copy --create-schema` began.

@@ -1,13 +1,14 @@
 //! Finds pg_dump and pg_restore of a version that both servers accept, and runs them.
 
-use std::fs::File;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::conninfo::Conninfo;
-use crate::error::{Error, Result, Side};
+use crate::error::{Error, GivenUp, Result, Side};
 use crate::stop::Stop;
 use crate::watch;
 
@@ -151,10 +152,28 @@ fn run_while(
     stop: &Stop,
     alive: impl Fn() -> std::io::Result<()>,
 ) -> Result<()> {
-    let failed = |error: std::io::Error| Error::failed(format!("could not {what}: {error}"));
-    let stderr = File::create(said).map_err(failed)?;
+    let failed = |error: std::io::Error| {
+        let told = Error::failed(format!("could not {what}: {error}"));
+        match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            Some(GivenUp { mend, .. }) => told.mend(mend),
+            None => told,
+        }
+    };
+    let stderr = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(said)
+        .map_err(failed)?;
     let mut child = command
+        // They may hold passwords, and are nothing to others.
+        .env_remove("PG_SWITCHOVER_SOURCE")
+        .env_remove("PG_SWITCHOVER_DEST")
         .stdin(Stdio::null())
+        // It has nothing to say there; and a worker of pg_restore may outlive it for some time, if its
+        // server is silent.
+        .stdout(Stdio::null())
         .stderr(stderr)
         .spawn()
         .map_err(|error| {

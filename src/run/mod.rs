@@ -18,6 +18,7 @@ use open::Both;
 
 use crate::capture;
 use crate::cli::{Command, Options};
+use crate::conninfo::Conninfo;
 use crate::error::{Class, Error, Result, Side};
 use crate::lock;
 use crate::stop::Stop;
@@ -28,6 +29,7 @@ use crate::watch;
 /// # Errors
 /// The error decides the exit status.
 pub fn run(options: Options) -> Result<()> {
+    warn_of_passwords(&options);
     let stop = Stop::on_signals()?;
     let for_watch = options.clone();
     watch::last_resort(move |error| end_without_an_answer(&for_watch, error));
@@ -41,6 +43,20 @@ pub fn run(options: Options) -> Result<()> {
         return Err(Error::printed(error.class));
     }
     result
+}
+
+/// Says that everybody on this machine can read the command line.
+fn warn_of_passwords(options: &Options) {
+    let given = [&options.source, &options.destination];
+    if given
+        .into_iter()
+        .flatten()
+        .any(|text| Conninfo::holds_password(text))
+    {
+        log::warn!(
+            "the password on the command line can be seen by every user of this machine (ps): put it into ~/.pgpass or ~/.pg_service.conf, or the connection string into PG_SWITCHOVER_SOURCE or PG_SWITCHOVER_DEST"
+        );
+    }
 }
 
 /// Ends the program where a server does not answer, and the call that waits for it cannot be ended: on a

@@ -21,6 +21,9 @@ pub const FLIP: &str = "SET use_next_db = true";
 /// Part of every message that commits a cycle, on the destination.
 pub const CONFIRM: &str = "INSERT INTO switchover.confirmation";
 
+/// Part of the message that tells the destination of the flip, and of no other.
+pub const NOTE: &str = "SET switched_at";
+
 /// The last line of a `switch` or `run` that failed with the source in charge.
 pub const SOURCE_IN_CHARGE: &str = "pg_switchover: the source is in charge";
 
