@@ -22,7 +22,7 @@ const SEED: &str = "PG_SWITCHOVER_TEST_SEED";
 const MINUTES: &str = "PG_SWITCHOVER_SOAK_MINUTES";
 
 /// How long the short form begins new rounds.
-const SHORT: Duration = Duration::from_secs(8);
+const SHORT: Duration = Duration::from_secs(5);
 
 fn number(variable: &str) -> Option<u64> {
     let value = std::env::var(variable).ok()?;

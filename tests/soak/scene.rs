@@ -12,7 +12,7 @@ use crate::support::workload::{self, Kind, Learns, Watch, Workload};
 
 use super::fault::Sides;
 use super::plan::{Plan, Role};
-use super::watchers::{Asker, Pointer};
+use super::watchers::{Asker, Intruder, Pointer};
 
 /// How long a command may go on after the last fault, or in one that does not end; longer is a hang.
 pub const BOUND: Duration = Duration::from_secs(60);
@@ -40,6 +40,8 @@ pub struct Scene {
     pub pointer: Pointer,
     /// Who asks for the status.
     pub asker: Asker,
+    /// Who writes into the destination too early.
+    pub intruder: Intruder,
 }
 
 impl Scene {
@@ -90,6 +92,7 @@ impl Scene {
             watch: Watch::start(&destination),
             pointer: Pointer::start(&source),
             asker: Asker::start(&stage.pair),
+            intruder: Intruder::start(&destination),
             stage,
         }
     }

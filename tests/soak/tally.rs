@@ -20,6 +20,8 @@ pub struct Tally {
     acknowledged: usize,
     snapshots: usize,
     statuses: usize,
+    refused: usize,
+    intruded: usize,
     longest_round: Duration,
     longest: (Duration, String),
     /// Seed and first line.
@@ -45,6 +47,8 @@ impl Tally {
         self.acknowledged += round.acknowledged;
         self.snapshots += round.snapshots;
         self.statuses += round.statuses;
+        self.refused += round.refused;
+        self.intruded += round.intruded;
         self.longest_round = self.longest_round.max(took);
         if round.longest.0 > self.longest.0 {
             let (took, command) = &round.longest;
@@ -104,6 +108,16 @@ impl fmt::Display for Tally {
             f,
             "{:7}  answers of status beside other commands",
             self.statuses
+        )?;
+        writeln!(
+            f,
+            "{:7}  early writes refused by the destination",
+            self.refused
+        )?;
+        writeln!(
+            f,
+            "{:7}  times one got in before a flip that failed, and was thrown out",
+            self.intruded
         )?;
         let (took, command) = &self.longest;
         writeln!(f, "longest command {:.1} s: {command}", took.as_secs_f64())?;

@@ -153,3 +153,108 @@ fn lie(outcome: &Outcome, switched: &mut bool) -> Option<String> {
         _ => Some(format!("status, switched {switched}: {}", outcome.report())),
     }
 }
+
+/// An application that was sent to the destination too early, and goes on trying to write there.
+pub struct Intruder {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Intrusions>>,
+}
+
+/// What became of its rows in table `somebody`.
+#[derive(Default)]
+pub struct Intrusions {
+    /// How often the guard refused it.
+    pub refused: usize,
+    /// The ids that were taken, with the times of question and answer.
+    pub taken: Vec<(i32, Instant, Instant)>,
+    /// What else it was told, which it should not be.
+    pub complaints: Vec<String>,
+}
+
+impl Intruder {
+    /// Its ids begin here.
+    pub const FIRST: i32 = 1_000_000;
+
+    /// Goes straight to the destination.
+    pub fn start(uri: &str) -> Intruder {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let uri = uri.to_owned();
+        let thread = std::thread::spawn(move || {
+            let mut client = None;
+            let mut found = Intrusions::default();
+            let mut copied = false;
+            for id in Intruder::FIRST.. {
+                if stopped.load(Ordering::Relaxed) {
+                    break;
+                }
+                // Rows in a table that `copy` has just made are a reason for it to stop.
+                copied = copied || a_cycle_is_there(&mut client, &uri);
+                if copied {
+                    intrude(&mut client, &uri, id, &mut found);
+                }
+                std::thread::sleep(Duration::from_millis(120));
+            }
+            found
+        });
+        Intruder {
+            stop,
+            thread: Some(thread),
+        }
+    }
+
+    /// Stops, and tells.
+    pub fn stop(mut self) -> Intrusions {
+        self.stop.store(true, Ordering::Relaxed);
+        let thread = self.thread.take().expect("it is stopped once");
+        thread.join().expect("the intruder panicked")
+    }
+}
+
+impl Drop for Intruder {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+fn connected<'a>(client: &'a mut Option<Client>, uri: &str) -> Option<&'a mut Client> {
+    if client.as_ref().is_none_or(Client::is_closed) {
+        let mut config: postgres::Config = uri.parse().expect("a URI for the intruder");
+        config.application_name("intruder");
+        *client = config.connect(NoTls).ok();
+    }
+    client.as_mut()
+}
+
+fn a_cycle_is_there(client: &mut Option<Client>, uri: &str) -> bool {
+    let there = "SELECT to_regclass('switchover.confirmation') IS NOT NULL";
+    let cycle = "SELECT EXISTS (SELECT FROM switchover.confirmation)";
+    connected(client, uri).is_some_and(|client| {
+        [there, cycle].iter().all(|sql| {
+            let row = client.query_one(*sql, &[]);
+            row.is_ok_and(|row| row.get(0))
+        })
+    })
+}
+
+fn intrude(client: &mut Option<Client>, uri: &str, id: i32, found: &mut Intrusions) {
+    let Some(connected) = connected(client, uri) else {
+        return;
+    };
+    let sent = Instant::now();
+    let sql = format!("INSERT INTO public.somebody VALUES ({id}, 'early')");
+    let Err(error) = connected.batch_execute(&sql) else {
+        found.taken.push((id, sent, Instant::now()));
+        return;
+    };
+    match error.code().map(postgres::error::SqlState::code) {
+        Some("25006") => found.refused += 1,
+        // There is no table yet, or the server goes down.
+        Some("42P01" | "57P01" | "57P02" | "57P03") => {}
+        Some("40P01" | "40001") => {}
+        Some(_) => found
+            .complaints
+            .push(format!("the intruder was told {error:?}")),
+        None => {}
+    }
+}
