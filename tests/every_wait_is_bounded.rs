@@ -4,6 +4,7 @@
 //! keeps every connection open; nobody's kernel notices anything. The program has to end by itself, say
 //! what it has waited for, and go on when it is run again.
 
+mod cut;
 mod ended;
 mod settings;
 mod silence;
@@ -32,7 +33,7 @@ enum Side {
 
 use Side::{Destination, Source};
 
-/// What becomes silent when the statement has come.
+/// What happens to the connections when the statement has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Silent {
     /// The one connection; new ones work.
@@ -41,9 +42,13 @@ enum Silent {
     Server,
     /// All connections with either server.
     Both,
+    /// Those with that server are cut; new ones work.
+    Reset,
+    /// Those with either server are cut, and so are new ones.
+    Cut,
 }
 
-use Silent::{Both, Connection, Server};
+use Silent::{Both, Connection, Cut, Reset, Server};
 
 /// When, and how much.
 type Silence = (Side, &'static str, Action, Silent);
@@ -69,7 +74,7 @@ fn hurried(stage: &Stage, args: &[&str]) -> Program {
 fn run_into(stage: &Stage, args: &[&str], silence: Silence) -> Outcome {
     let (side, text, action, silent) = silence;
     let stalled: &[Side] = match silent {
-        Connection => &[],
+        Connection | Reset | Cut => &[],
         Server => &[side][..],
         Both => &[Source, Destination],
     };
@@ -85,8 +90,17 @@ fn run_into(stage: &Stage, args: &[&str], silence: Silence) -> Outcome {
     for side in stalled {
         wire(stage, *side).stall();
     }
+    match silent {
+        Reset => wire(stage, side).reset(),
+        Cut => [Source, Destination]
+            .map(|side| wire(stage, side).cut())
+            .into_iter()
+            .collect(),
+        _ => {}
+    }
     let outcome = running.wait(LIMIT);
     for side in [Source, Destination] {
+        wire(stage, side).mend();
         wire(stage, side).resume();
         wire(stage, side).release();
     }

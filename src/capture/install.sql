@@ -4,6 +4,17 @@
 -- looked up through search_path: every object and every operator is named with its schema.
 
 CREATE SCHEMA IF NOT EXISTS switchover;
+-- Somebody may have made it since we looked, to own what we make in it (catalog/schema_owner.sql).
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_catalog.pg_namespace n
+                 JOIN pg_catalog.pg_roles o ON o.oid = n.nspowner
+                 JOIN pg_catalog.pg_roles own ON own.rolname = current_user
+                WHERE n.nspname = 'switchover' AND own.rolsuper AND NOT o.rolsuper) THEN
+        RAISE EXCEPTION 'schema switchover belongs to another role' USING ERRCODE = '42501';
+    END IF;
+END
+$$;
 REVOKE ALL ON SCHEMA switchover FROM PUBLIC;
 -- use_next_db() is for everyone, and calling it takes USAGE on its schema; nothing else in it is granted.
 GRANT USAGE ON SCHEMA switchover TO PUBLIC;

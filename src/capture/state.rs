@@ -1,6 +1,6 @@
 //! The one row that says how far a switchover is and which database is in charge.
 
-use crate::catalog::Selection;
+use crate::catalog::{self, Selection};
 use crate::error::{Error, Result};
 use crate::ident::literal;
 use crate::session::Session;
@@ -83,6 +83,7 @@ pub fn read(session: &mut Session) -> Result<Option<State>> {
 
 /// Returns true if the source has our state table.
 fn present(session: &mut Session) -> Result<bool> {
+    catalog::refuse_untrusted_schema(session)?;
     let sql = "SELECT n.oid IS NOT NULL,
                       EXISTS (SELECT FROM pg_catalog.pg_attribute a
                                WHERE a.attrelid = pg_catalog.to_regclass('switchover.state')

@@ -22,7 +22,7 @@ pub use policies::{bound_role, forced, forced_there, no_force, refuse_forced, re
 pub use types::{Spelled, UserType};
 
 use crate::error::{Error, Result};
-use crate::ident::QualifiedName;
+use crate::ident::{QualifiedName, ident};
 use crate::session::Session;
 
 /// A relation's identity on its own server.
@@ -155,6 +155,27 @@ pub struct KeyColumn {
     pub deterministic: bool,
     /// As [`Column::plain_text`].
     pub plain_text: bool,
+}
+
+/// Refuses a schema `switchover` of somebody who could have put anything into it, before anything of it is
+/// read or called.
+///
+/// # Errors
+/// It belongs to a role that ours has no reason to trust.
+pub fn refuse_untrusted_schema(session: &mut Session) -> Result<()> {
+    let sql = include_str!("schema_owner.sql");
+    let rows = session.query("look whose schema switchover is", sql, &[])?;
+    let Some(row) = rows.first() else {
+        return Ok(());
+    };
+    let (owner, own): (String, String) = (row.get(0), row.get(1));
+    Err(Error::failed(format!(
+        "schema switchover on the {} belongs to role {}, which role {} does not trust",
+        session.side(),
+        ident(&owner),
+        ident(&own)
+    ))
+    .mend("connect as the role that ran init, or, if nobody has, drop or rename that schema"))
 }
 
 impl KeyColumn {

@@ -79,10 +79,10 @@ fn leftover(
         return Some(Finding::stops(
             side,
             format!(
-                "schema switchover on the {side} belongs to role {}, which ours is not a member of",
+                "schema switchover on the {side} belongs to role {}, which ours does not trust",
                 ident(&found.owner)
             ),
-            "connect as that role, or drop the schema",
+            "connect as that role if it ran init, else drop the schema",
         ));
     }
     if has(wrong) {

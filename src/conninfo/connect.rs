@@ -246,7 +246,9 @@ fn falls_back(problem: &Problem) -> bool {
     }
 }
 
-/// Asks the server whether it is what `target_session_attrs` wants, by libpq's definitions.
+/// Asks the server whether it is what `target_session_attrs` wants, by libpq's definitions; but a primary will do
+/// for read-write whatever default_transaction_read_only says, which our sessions override: that is what
+/// `--after-switch=readonly` sets, and the source is still to be reached then.
 fn check_target(client: &mut Client, target: Target) -> Result<(), Problem> {
     if matches!(target, Target::Any | Target::PreferStandby) {
         return Ok(());
@@ -263,7 +265,7 @@ fn check_target(client: &mut Client, target: Target) -> Result<(), Problem> {
         }
     }
     match target {
-        Target::ReadWrite if read_only => Err(Problem::Unsuitable("the session is read-only")),
+        Target::ReadWrite if standby => Err(Problem::Unsuitable("the session is read-only")),
         Target::ReadOnly if !read_only => Err(Problem::Unsuitable("the session is not read-only")),
         Target::Primary if standby => Err(Problem::Unsuitable("the server is in hot standby mode")),
         Target::Standby if !standby => {

@@ -277,8 +277,11 @@ impl<'a> Schema<'a> {
             let server = (&self.destination, Side::Destination, RESTORE_NAME);
             let said = self.said();
             if let Err(error) = tools::run_on(server, &mut command, what, &said, self.stop) {
-                // Its sessions do not notice that it is gone before their statements end.
-                end_restore(destination)?;
+                // Its sessions do not notice that it is gone before their statements end. Where that
+                // cannot be done now, the next run does it.
+                if let Err(also) = end_restore(destination) {
+                    log::debug!("{also}");
+                }
                 return Err(error);
             }
         }

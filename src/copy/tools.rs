@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::conninfo::Conninfo;
-use crate::error::{Error, Result, Side};
+use crate::error::{Error, GivenUp, Result, Side};
 use crate::stop::Stop;
 use crate::watch;
 
@@ -152,7 +152,13 @@ fn run_while(
     stop: &Stop,
     alive: impl Fn() -> std::io::Result<()>,
 ) -> Result<()> {
-    let failed = |error: std::io::Error| Error::failed(format!("could not {what}: {error}"));
+    let failed = |error: std::io::Error| {
+        let told = Error::failed(format!("could not {what}: {error}"));
+        match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            Some(GivenUp { mend, .. }) => told.mend(mend),
+            None => told,
+        }
+    };
     let stderr = OpenOptions::new()
         .write(true)
         .create(true)
@@ -165,6 +171,9 @@ fn run_while(
         .env_remove("PG_SWITCHOVER_SOURCE")
         .env_remove("PG_SWITCHOVER_DEST")
         .stdin(Stdio::null())
+        // It has nothing to say there; and a worker of pg_restore may outlive it for some time, if its
+        // server is silent.
+        .stdout(Stdio::null())
         .stderr(stderr)
         .spawn()
         .map_err(|error| {

@@ -33,6 +33,9 @@ const MESSAGE_BYTES: u64 = 16 << 20;
 /// table many times a second.
 const ATTEMPTS: u32 = 10;
 
+/// At one whose reading gave way to somebody who waits for a table.
+const GIVE_WAY: u32 = 30;
+
 /// The unit of the growing pause between them.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -158,10 +161,12 @@ impl Cycles {
             let result = self.attempt(rows);
             match result {
                 Err(error)
-                    if attempt < ATTEMPTS && lock::may_try_again(&error) && !stop.asked() =>
+                    if attempt < attempts(&error)
+                        && lock::may_try_again(&error)
+                        && !stop.asked() =>
                 {
                     log::debug!("cycle is tried again: {error}");
-                    stop.sleep(PAUSE * attempt);
+                    stop.sleep(PAUSE * attempt.min(ATTEMPTS));
                     attempt += 1;
                 }
                 // One message for all tables was refused. COPY, table by table, may have the room that
@@ -268,6 +273,13 @@ impl Cycles {
             self.fetchers = None;
         }
         result
+    }
+}
+
+fn attempts(error: &Error) -> u32 {
+    match lock::gave_way(error) {
+        true => GIVE_WAY,
+        false => ATTEMPTS,
     }
 }
 

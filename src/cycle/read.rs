@@ -92,6 +92,7 @@ pub struct Reader {
     flusher: Session,
     sequence_names: BTreeMap<Oid, QualifiedName>,
     in_transaction: bool,
+    lock_timeout: Duration,
 }
 
 impl Reader {
@@ -125,6 +126,7 @@ impl Reader {
             flusher,
             sequence_names,
             in_transaction: false,
+            lock_timeout,
         })
     }
 
@@ -353,9 +355,12 @@ impl Reader {
     /// Empties the change logs after the flip: nothing in them is needed any more. Best effort, so that no
     /// synchronous standby is waited for: entries that come back with a failover say nothing.
     pub fn clear_log(&mut self) {
-        let sql = "SET lock_timeout = 100; SET synchronous_commit = local;
-                   TRUNCATE switchover.change_log_1, switchover.change_log_2";
-        if let Err(error) = self.session.execute("clear the change log", sql) {
+        let sql = format!(
+            "SET lock_timeout = {}; SET synchronous_commit = local;
+             TRUNCATE switchover.change_log_1, switchover.change_log_2",
+            (self.lock_timeout.as_millis() / 3).clamp(1, 100)
+        );
+        if let Err(error) = self.session.execute("clear the change log", &sql) {
             log::debug!("{error}");
         }
     }
@@ -372,9 +377,18 @@ impl Reader {
             return Ok(());
         }
         let started = Instant::now();
-        let result = self
-            .session
-            .execute("rotate the change log", include_str!("rotate.sql"));
+        // The rows that are dead are read without a lock first, which makes it short to read them under one.
+        let look = "SELECT EXISTS (SELECT FROM switchover.change_log_1), EXISTS (SELECT FROM switchover.change_log_2)";
+        self.session.simple("look for changes", look)?;
+        // Who has read the former value of turn may wait for this lock.
+        let sql = format!(
+            "BEGIN; SET LOCAL statement_timeout = {}; {} COMMIT;",
+            self.lock_timeout.as_millis().max(1),
+            include_str!("rotate.sql")
+        );
+        let result = self.session.execute("rotate the change log", &sql);
+        self.in_transaction = result.is_err();
+        self.roll_back();
         match result {
             Ok(()) => log::debug!(
                 "rotated the change log in {} ms",

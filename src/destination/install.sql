@@ -1,6 +1,17 @@
 -- The bookkeeping on the destination: what has been copied, which cycles stand. It is removed by drop.
 -- Safe to run again.
 CREATE SCHEMA IF NOT EXISTS switchover;
+-- Somebody may have made it since we looked, to own what we make in it (catalog/schema_owner.sql).
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_catalog.pg_namespace n
+                 JOIN pg_catalog.pg_roles o ON o.oid = n.nspowner
+                 JOIN pg_catalog.pg_roles own ON own.rolname = current_user
+                WHERE n.nspname = 'switchover' AND own.rolsuper AND NOT o.rolsuper) THEN
+        RAISE EXCEPTION 'schema switchover belongs to another role' USING ERRCODE = '42501';
+    END IF;
+END
+$$;
 REVOKE ALL ON SCHEMA switchover FROM PUBLIC;
 
 CREATE TABLE IF NOT EXISTS switchover.state (

@@ -13,7 +13,7 @@ pub use role::{
     LOCK_TIMEOUT, Way, grant, restore, silence, silenced, way, way_in_transaction, writer,
 };
 
-use crate::catalog::Oid;
+use crate::catalog::{self, Oid};
 use crate::error::{Error, Result};
 use crate::ident::{QualifiedName, literal};
 use crate::lock::{self, Patience};
@@ -181,6 +181,7 @@ fn end_predecessor(session: &mut Session, source_identity: &str) -> Result<()> {
 /// # Errors
 /// As the server says.
 pub fn installed(session: &mut Session) -> Result<bool> {
+    catalog::refuse_untrusted_schema(session)?;
     let sql = "SELECT pg_catalog.to_regclass('switchover.confirmation') IS NOT NULL";
     Ok(session
         .query_one("look for the bookkeeping", sql, &[])?

@@ -16,11 +16,31 @@ fn uri(cluster: &Cluster) -> String {
     )
 }
 
+/// A server that takes no new connection, until this is dropped.
+struct Standstill(u32);
+
+impl Standstill {
+    fn begin(cluster: &Cluster) -> Standstill {
+        let text = std::fs::read_to_string(cluster.data().join("postmaster.pid")).unwrap();
+        let postmaster = text.lines().next().unwrap().parse().unwrap();
+        send_signal(postmaster, "STOP");
+        Standstill(postmaster)
+    }
+}
+
+impl Drop for Standstill {
+    fn drop(&mut self) {
+        send_signal(self.0, "CONT");
+    }
+}
+
 #[test]
 fn a_server_that_stands_still_behind_a_socket_ends_the_command() {
     let stage = copied();
     let (source, destination) = (&stage.pair.source, &stage.pair.destination);
-    for args in [&["sync"][..], &["switch", "--unverified"]] {
+    // Waits on the server are to be longer than ours.
+    let patient = "--lock-timeout=30000";
+    for args in [&["sync", patient][..], &["switch", "--unverified", patient]] {
         change(&stage.pair, 5);
         let mut client = stage.pair.destination_client();
         client.batch_execute("BEGIN; LOCK TABLE a").unwrap();
@@ -33,12 +53,9 @@ fn a_server_that_stands_still_behind_a_socket_ends_the_command() {
         wait_for("the applier to wait for the lock", LIMIT, || {
             !stage.pair.on_destination(waiting).is_empty()
         });
-        let postmaster =
-            std::fs::read_to_string(destination.data().join("postmaster.pid")).unwrap();
-        let postmaster = postmaster.lines().next().unwrap().parse().unwrap();
-        send_signal(postmaster, "STOP");
+        let standstill = Standstill::begin(destination);
         let outcome = running.wait(LIMIT);
-        send_signal(postmaster, "CONT");
+        drop(standstill);
         println!("{}", outcome.stderr);
         let outcome = outcome.expect(1).expect_stderr("no answer for ");
         if args[0] == "switch" {

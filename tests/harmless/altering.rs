@@ -98,7 +98,7 @@ fn a_comparison_gives_way_and_goes_on() {
     pair.run(&["init", "-q"]).expect(0);
     pair.run(&["copy", "-q"]).expect(0);
     // So that rows are looked for, on both sides at once.
-    pair.on_destination("DELETE FROM much WHERE id = 5");
+    pair.past_the_guard("DELETE FROM much WHERE id = 5");
     let wire = Proxy::start(&pair.destination);
     pair.destination_uri = wire.uri(DATABASE);
     wire.at("COPY (SELECT", Action::HoldBefore);

@@ -218,14 +218,14 @@ fn a_table_that_is_altered_over_and_over() {
         drop: EITHER,
         switch: EITHER,
     };
-    all_commands(source(), "ALTER TABLE, 3 a second", &allowed, |pair| {
+    all_commands(source(), "ALTER TABLE, each second", &allowed, |pair| {
         let mut client = pair.source_client();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
                 let _ = client.batch_execute("ALTER TABLE much ALTER n SET DEFAULT 0");
-                std::thread::sleep(Duration::from_millis(300));
+                std::thread::sleep(Duration::from_secs(1));
             }
         });
         Box::new(Altering {

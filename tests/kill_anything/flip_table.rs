@@ -11,7 +11,7 @@ use postgres::error::SqlState;
 use crate::support::compare;
 use crate::support::program::{Outcome, Running};
 use crate::support::proxy::Action;
-use crate::support::stage::{APPLY, FLIP, LIMIT, LOCK, Stage, expect_source_in_charge};
+use crate::support::stage::{APPLY, FLIP, LIMIT, LOCK, NOTE, Stage, expect_source_in_charge};
 use crate::support::wait_for;
 
 const TABLES: &str = "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE SEQUENCE s";
@@ -69,7 +69,7 @@ impl Crash {
             return running;
         }
         let stage = &self.stage;
-        let wire = if text == APPLY {
+        let wire = if text == APPLY || text == NOTE {
             &stage.destination_wire
         } else {
             &stage.source_wire
@@ -94,7 +94,7 @@ impl Crash {
     }
 
     /// Demands that no lock of the tool is left on the source, what its pointer and fence say, and whether the
-    /// destination has confirmed a final state.
+    /// destination has confirmed a final state, which lets others write there.
     fn assert_left(&self, flipped: bool, fence: Fence, final_state: bool) {
         self.stage.wait_until_free();
         assert_eq!(self.stage.flipped(), flipped, "the pointer");
@@ -103,6 +103,11 @@ impl Crash {
                       AND relation::regclass::text LIKE 'switchover.change_log%'";
         assert_eq!(self.stage.pair.on_source(locks), "0", "the lock");
         assert_eq!(self.final_states() > 0, final_state, "the final state");
+        let open = self
+            .stage
+            .pair
+            .on_destination("SELECT switchover.takes_writes()");
+        assert_eq!(open == "t", final_state, "the entrance");
     }
 
     fn final_states(&self) -> u32 {

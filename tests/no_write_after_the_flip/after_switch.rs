@@ -121,10 +121,12 @@ fn clients_of_libpq_with_both_hosts_go_to_the_new_server_by_themselves() {
         .unwrap();
     assert!(asked.get::<_, bool>(0));
     assert_eq!(contents(&stage), before);
-    // The tool itself is not kept out.
+    // The tool itself is not kept out, whatever the applications' variables say.
     stage
         .pair
-        .run(&["status"])
+        .program(&["status"])
+        .env("PGTARGETSESSIONATTRS", "read-write")
+        .run()
         .expect(0)
         .expect_stdout("destination");
     stage.pair.run(&["drop"]).expect(0);

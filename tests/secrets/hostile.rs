@@ -145,9 +145,9 @@ fn whoever_reads_the_tables_runs_nothing_of_their_owners() {
     assert_eq!(sums(&hostile.pair), "9 9 9 9 9 9 9 9");
     // Differences, so that the rows are looked up by their keys.
     for table in TABLES {
-        hostile
-            .pair
-            .on_destination(&format!("UPDATE evil.{table} SET n = 1"));
+        hostile.pair.on_destination(&format!(
+            "SET session_replication_role = replica; UPDATE evil.{table} SET n = 1"
+        ));
     }
     let told = hostile.pair.run(&["verify", "-q"]).expect(3);
     assert_eq!(
@@ -213,4 +213,33 @@ fn a_view_that_takes_the_place_of_a_table_is_not_read() {
         .expect(1)
         .expect_stderr("table \"evil\".\"by_text\" was dropped or moved away");
     assert_eq!(sprung(&pair.source.log()), [""; 0]);
+}
+
+/// Where a role may create schemas, it could make ours first, with whatever it likes in it.
+#[test]
+fn a_schema_of_ours_that_somebody_else_has_made_is_not_touched() {
+    let pair = Pair::new(15, 18);
+    pair.on_both(&format!(
+        "CREATE TABLE public.t (id int PRIMARY KEY); {TRAPS};
+         RESET ROLE; GRANT CREATE ON DATABASE {DATABASE} TO mallory; SET ROLE mallory;
+         CREATE SCHEMA switchover;
+         CREATE TABLE switchover.state (phase text, use_next_db boolean, m evil.mood);
+         INSERT INTO switchover.state VALUES ('copied', false, 'bad');
+         CREATE TABLE switchover.confirmation (m evil.mood)",
+    ));
+    let told = "schema switchover on the source belongs to role \"mallory\", which role \"postgres\" does not trust";
+    for command in ["init", "sync", "switch", "drop", "run"] {
+        pair.run(&[command]).expect(1).expect_stderr(told);
+    }
+    pair.run(&["status"]);
+    pair.run(&["check"])
+        .expect(3)
+        .expect_stdout("schema switchover on the source belongs to role \"mallory\"")
+        .expect_stdout("schema switchover on the destination belongs to role \"mallory\"");
+    assert_eq!(sprung(&pair.source.log()), [""; 0]);
+    assert_eq!(sprung(&pair.destination.log()), [""; 0]);
+    pair.on_source("DROP SCHEMA switchover CASCADE");
+    let there = told.replace("the source", "the destination");
+    pair.run(&["init"]).expect(1).expect_stderr(&there);
+    assert_eq!(sprung(&pair.destination.log()), [""; 0]);
 }

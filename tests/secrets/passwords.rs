@@ -1,8 +1,10 @@
 //! A password shows nowhere but where its owner has put it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::{Scratch, with_passwords};
 use crate::support::pair::{DATABASE, Pair};
@@ -76,7 +78,6 @@ impl Watched {
             .source(&conninfo(pair, pair.source.port()))
             .destination(&conninfo(pair, pair.destination.port()))
             .env("TMPDIR", self.tmp())
-            .env("RUST_LOG", "trace")
     }
 
     fn left_in_tmp(&self) -> usize {
@@ -97,22 +98,24 @@ fn no_password_is_logged_stored_or_handed_on_where_others_see_it() {
             &bindir,
             "--after-switch=readonly",
         ])
+        .env("RUST_LOG", "trace")
         .spawn();
-    let mut seen = String::new();
+    let mut observers = [&pair.source, &pair.destination].map(|one| one.connect("postgres"));
+    let mut seen = BTreeSet::new();
     while running.is_running() {
-        for cluster in [&pair.source, &pair.destination] {
-            seen += &cluster.psql(
-                DATABASE,
-                "SELECT application_name, query FROM pg_stat_activity",
-            );
+        for observer in &mut observers {
+            let sql = "SELECT concat(application_name, ': ', query) FROM pg_stat_activity";
+            let rows = observer.query(sql, &[]).unwrap();
+            seen.extend(rows.iter().map(|row| row.get::<_, String>(0)));
         }
+        std::thread::sleep(Duration::from_millis(20));
     }
     let outcome = running.wait(LIMIT).expect(0);
     assert!(outcome.stderr.contains("trace"), "{}", outcome.report());
     let mut places = vec![
         ("standard error", outcome.stderr.clone()),
         ("standard output", outcome.stdout.clone()),
-        ("pg_stat_activity", seen),
+        ("pg_stat_activity", seen.into_iter().collect()),
         ("arguments", watched.read("arguments")),
         ("environment", watched.read("environment")),
         ("the source's log", pair.source.log()),

@@ -50,5 +50,8 @@ fn nothing_is_granted_to_everybody_but_use_next_db() {
         pair.on_source(WITH_OWNERS_RIGHTS),
         "capture_N\ncapture_truncate\nflipped\nrefuse_writes\nuse_next_db"
     );
-    assert_eq!(pair.on_destination(WITH_OWNERS_RIGHTS), "");
+    assert_eq!(
+        pair.on_destination(WITH_OWNERS_RIGHTS),
+        "refuse_early\ntakes_writes"
+    );
 }

@@ -2,7 +2,8 @@
 
 use super::Wire;
 use crate::support::compare;
-use crate::support::stage::{APPLY, CONFIRM, FLIP, LOCK, Stage};
+use crate::support::proxy::Action;
+use crate::support::stage::{APPLY, CONFIRM, FLIP, LOCK, NOTE, Stage};
 
 /// What a point's command begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,10 +18,14 @@ pub enum Base {
     Schema,
     /// Some rows have changed.
     SmallCycle,
+    /// The same.
+    Verify,
     /// More rows have changed than one message may bring.
     LargeCycle,
     /// The change log has grown.
     Rotation,
+    /// A final cycle has let others write, and no flip has followed.
+    Opened,
     /// Some rows have changed, and nobody writes.
     Switch,
 }
@@ -178,6 +183,18 @@ pub const POINTS: &[Point] = &[
         Some("LOCK TABLE switchover.state IN SHARE MODE"),
     ),
     point(
+        "sync: refuse early writers",
+        (Base::Opened, SYNC),
+        (Destination, "setval('switchover.entrance', 2)"),
+        None,
+    ),
+    point(
+        "sync: shut the entrance behind them",
+        (Base::Opened, SYNC),
+        (Destination, ", 1, false)"),
+        Some("LOCK TABLE switchover.early_write IN ROW EXCLUSIVE MODE"),
+    ),
+    point(
         "sync: claim",
         (Base::SmallCycle, SYNC),
         (Destination, "INSERT INTO switchover.state"),
@@ -227,19 +244,19 @@ pub const POINTS: &[Point] = &[
     ),
     point(
         "verify: compare on the source",
-        (Base::SmallCycle, VERIFY),
+        (Base::Verify, VERIFY),
         (Source, "pg_catalog.count(*), pg_catalog.sum("),
         None,
     ),
     point(
         "verify: compare on the destination",
-        (Base::SmallCycle, VERIFY),
+        (Base::Verify, VERIFY),
         (Destination, "pg_catalog.count(*), pg_catalog.sum("),
         None,
     ),
     point(
         "verify: note the outcome",
-        (Base::SmallCycle, VERIFY),
+        (Base::Verify, VERIFY),
         (Source, "SET verified_at = pg_catalog.clock_timestamp()"),
         Some("LOCK TABLE switchover.state IN SHARE MODE"),
     ),
@@ -265,6 +282,12 @@ pub const POINTS: &[Point] = &[
         "switch: flip",
         (Base::Switch, SWITCH),
         (Source, FLIP),
+        Some("SELECT FROM switchover.state FOR UPDATE"),
+    ),
+    point(
+        "switch: tell the destination of the flip",
+        (Base::Switch, SWITCH),
+        (Destination, NOTE),
         Some("SELECT FROM switchover.state FOR UPDATE"),
     ),
     point(
@@ -301,7 +324,7 @@ impl Base {
                 );
                 pair.run(&["init", "-q"]).expect(0);
             }
-            Base::SmallCycle => {
+            Base::SmallCycle | Base::Verify => {
                 pair.on_source("UPDATE big SET n = n + 1 WHERE k < '1'");
             }
             Base::LargeCycle => {
@@ -309,6 +332,11 @@ impl Base {
             }
             Base::Rotation => {
                 pair.on_source("UPDATE big SET n = n + 1; UPDATE big SET n = n + 1; UPDATE big SET n = n + 1; UPDATE big SET n = n + 1");
+            }
+            Base::Opened => {
+                stage.source_wire.at(FLIP, Action::CutBefore);
+                pair.run(SWITCH).expect(1);
+                pair.on_source("UPDATE big SET n = n + 1 WHERE k < '1'");
             }
             Base::Switch => {
                 if stage.flipped() {
@@ -350,7 +378,9 @@ impl Base {
             Base::Copy | Base::Schema => {
                 pair.run(&["verify", "-q"]).expect(0);
             }
-            Base::SmallCycle | Base::LargeCycle | Base::Rotation => {
+            Base::SmallCycle | Base::Verify | Base::LargeCycle | Base::Rotation | Base::Opened => {
+                let open = pair.on_destination("SELECT switchover.takes_writes()");
+                assert_eq!(open, "f", "{what}");
                 let big =
                     "SELECT md5(string_agg(k || ' ' || n, ',' ORDER BY k COLLATE \"C\")) FROM big";
                 assert_eq!(pair.on_source(big), pair.on_destination(big), "{what}");
