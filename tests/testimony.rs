@@ -110,7 +110,7 @@ fn every_writer_is_believed_after_a_switchover_and_no_lie_is() {
         ),
         ("DELETE FROM workload.slot", "holds None"),
         (
-            "UPDATE workload.slot SET content = 'stale' WHERE number = 0",
+            "UPDATE workload.slot SET content = 'stale' WHERE number = (SELECT min(number) FROM workload.slot)",
             "holds Some(\"stale\")",
         ),
     ] {

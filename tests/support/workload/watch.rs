@@ -143,6 +143,17 @@ fn place(table: &str, id: &str) -> ((String, i32), i32) {
     ((table.to_owned(), part()), part())
 }
 
+type Writer = (String, i32);
+
+/// What a writer did to a table, in the order of its turns, which is that of time.
+#[derive(Default)]
+struct History {
+    /// Turn, and when its commit was sent and answered.
+    acknowledged: Vec<(i32, Instant, Instant)>,
+    /// The turns of what is in the database in charge in the end.
+    committed: Vec<i32>,
+}
+
 /// Lists what is wrong with each snapshot. Given all that was acknowledged, and the ids that are in the
 /// database in charge in the end.
 pub(super) fn contradictions<'a>(
@@ -150,24 +161,30 @@ pub(super) fn contradictions<'a>(
     acknowledged: impl Iterator<Item = &'a Acknowledged>,
     committed: &[(&str, String)],
 ) -> Vec<String> {
-    let mut known = Vec::new();
+    let mut histories: BTreeMap<Writer, History> = BTreeMap::new();
     for one in acknowledged {
         for table in ["journal", "transfer"] {
             for id in one.effect.ids(table) {
-                known.push((place(table, id), one.sent, one.answered));
+                let (writer, turn) = place(table, id);
+                let history = histories.entry(writer).or_default();
+                history.acknowledged.push((turn, one.sent, one.answered));
             }
         }
     }
-    let committed: Vec<_> = committed
-        .iter()
-        .map(|(table, id)| place(table, id))
-        .collect();
+    for (table, id) in committed {
+        let (writer, turn) = place(table, id);
+        histories.entry(writer).or_default().committed.push(turn);
+    }
+    for history in histories.values_mut() {
+        history.acknowledged.sort();
+        history.committed.sort_unstable();
+    }
     let mut found = Vec::new();
     let mut before: Option<&Seen> = None;
     for one in seen {
         let mut wrong = one.money.clone();
-        wrong.extend(gaps(one, &known, &committed));
-        wrong.extend(out_of_order(one, &known));
+        wrong.extend(gaps(one, &histories));
+        wrong.extend(out_of_order(one, &histories));
         wrong.extend(before.and_then(|before| goes_back(before, one)));
         before = Some(one);
         found.extend(wrong.into_iter().map(|wrong| {
@@ -180,24 +197,14 @@ pub(super) fn contradictions<'a>(
     found
 }
 
-type Known = ((String, i32), i32);
-
 /// Each writer's ids up to the highest that is there are all there.
-fn gaps(seen: &Seen, known: &[(Known, Instant, Instant)], committed: &[Known]) -> Vec<String> {
-    let mut counts: BTreeMap<&(String, i32), (i64, i64)> = BTreeMap::new();
-    let shown = |(writer, turn): &Known| {
-        seen.entries
-            .get(writer)
-            .is_some_and(|(last, _)| turn <= last)
-    };
-    for (place, ..) in known.iter().filter(|(place, ..)| shown(place)) {
-        counts.entry(&place.0).or_default().0 += 1;
-    }
-    for place in committed.iter().filter(|place| shown(place)) {
-        counts.entry(&place.0).or_default().1 += 1;
-    }
+fn gaps(seen: &Seen, histories: &BTreeMap<Writer, History>) -> Vec<String> {
+    let nothing = History::default();
     let wrong = seen.entries.iter().filter_map(|(writer, (last, count))| {
-        let (least, most) = counts.get(writer).copied().unwrap_or_default();
+        let history = histories.get(writer).unwrap_or(&nothing);
+        let least = history.acknowledged.partition_point(|one| one.0 <= *last);
+        let most = history.committed.partition_point(|turn| turn <= last);
+        let (least, most) = (least as i64, most as i64);
         (*count < least || *count > most).then(|| {
             format!(
                 "{count} in {} of writer {} up to turn {last}, where {least} to {most} were committed",
@@ -209,18 +216,28 @@ fn gaps(seen: &Seen, known: &[(Known, Instant, Instant)], committed: &[Known]) -
 }
 
 /// What was acknowledged before something that is there was sent is there, too.
-fn out_of_order(seen: &Seen, known: &[(Known, Instant, Instant)]) -> Option<String> {
-    let shown = |(writer, turn): &Known| {
-        seen.entries
-            .get(writer)
-            .is_some_and(|(last, _)| turn <= last)
-    };
-    let there = known.iter().filter(|one| shown(&one.0));
-    let (last, sent, _) = there.max_by_key(|one| one.1)?;
-    let missing = known.iter().filter(|one| !shown(&one.0));
-    let (first, _, answered) = missing.min_by_key(|one| one.2)?;
+fn out_of_order(seen: &Seen, histories: &BTreeMap<Writer, History>) -> Option<String> {
+    let split = histories.iter().map(|(writer, history)| {
+        let last = seen.entries.get(writer).map_or(0, |(last, _)| *last);
+        let at = history.acknowledged.partition_point(|one| one.0 <= last);
+        (writer, history.acknowledged.split_at(at))
+    });
+    let split: Vec<_> = split.collect();
+    let there = split.iter().filter_map(|(writer, (there, _))| {
+        let (turn, sent, _) = there.last()?;
+        Some((*sent, *writer, *turn))
+    });
+    let missing = split.iter().filter_map(|(writer, (_, missing))| {
+        let (turn, _, answered) = missing.first()?;
+        Some((*answered, *writer, *turn))
+    });
+    let (sent, last, last_turn) = there.max()?;
+    let (answered, first, first_turn) = missing.min()?;
     (answered < sent).then(|| {
-        format!("{last:?} is there, and {first:?} is not, which was acknowledged {:?} before that was sent", *sent - *answered)
+        format!(
+            "turn {last_turn} of {last:?} is there, and turn {first_turn} of {first:?} is not, which was acknowledged {:?} before that was sent",
+            sent - answered
+        )
     })
 }
 
