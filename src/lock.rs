@@ -97,7 +97,7 @@ impl fmt::Display for Blocker {
 /// Names blockers in one line.
 pub fn describe(blockers: &[Blocker]) -> String {
     match blockers {
-        [] => "nobody who could still be seen, or too much was to be done under it".to_string(),
+        [] => "somebody who was gone before we could see".to_string(),
         some => some
             .iter()
             .map(ToString::to_string)

@@ -64,15 +64,17 @@ fn warn_of_passwords(options: &Options) {
 /// on as long as we are here, so who is in charge is asked when nothing of ours can flip any more.
 fn end_without_an_answer(options: &Options, error: Error) {
     static ENDING: AtomicBool = AtomicBool::new(false);
+    if ENDING.swap(true, Ordering::SeqCst) {
+        // Another call that cannot be ended, either: whoever came first is about to say how it ends.
+        return;
+    }
     let mut class = error.class;
-    if !ENDING.swap(true, Ordering::SeqCst) {
-        crate::report::error(&error);
-        if matches!(options.command, Command::Switch | Command::Run) {
-            if watch::end_sessions(Side::Source).is_err() || in_charge(options).is_err() {
-                class = Class::OutcomeUnknown;
-            }
-            say_who_is_in_charge(options, &Error { class, ..error });
+    crate::report::error(&error);
+    if matches!(options.command, Command::Switch | Command::Run) {
+        if watch::end_sessions(Side::Source).is_err() || in_charge(options).is_err() {
+            class = Class::OutcomeUnknown;
         }
+        say_who_is_in_charge(options, &Error { class, ..error });
     }
     std::process::exit(class.exit_status().into());
 }

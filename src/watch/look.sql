@@ -1,4 +1,4 @@
--- What the server does for our sessions: $sessions is a list of (pid, start in microseconds).
+-- What the server does for our sessions: $sessions is a list of (number, pid, start in microseconds).
 SET statement_timeout = 0;
 SELECT pg_catalog.set_config('search_path', '', false);
 SELECT s.number,
