@@ -234,7 +234,7 @@ pub fn transaction(
 
 /// The first lock is waited for while nothing is held. While we wait for a further one, whoever has it may
 /// come to wait for us; the server ends the one who has waited for `deadlock_timeout` first. That shall be us:
-/// so all further waits together are shorter than that, and where the role may, ours is lower than others'.
+/// so all further waits together take half of that at most, and where the role may, ours is lower than others'.
 /// Autovacuum, too, gives way only to those who have waited for `deadlock_timeout`.
 fn message(version: i32, patience: Patience, locks: Option<&Locks>, sql: &str) -> String {
     let may_set = match version >= PARAMETER_PRIVILEGES {
