@@ -13,11 +13,11 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// What an error means for the caller; the exit statuses of the manual page, never renumbered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// Failed, the source is still in charge, run it again.
+    /// Failed; whichever side was in charge still is; run it again.
     Failed,
     /// The command line is wrong.
     Usage,
-    /// `check` or `verify` found something.
+    /// `check` or `verify` found something, or `switch` did where it had to look.
     Found,
     /// The stop-the-world lock was not obtained in time; the source is still in charge.
     LockNotObtained,

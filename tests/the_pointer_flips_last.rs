@@ -138,3 +138,23 @@ fn rows_and_sequences_are_on_the_destination_when_the_flip_is_sent() {
     assert!(stage.flipped());
     compare::assert_equal(&stage.pair);
 }
+
+/// Two servers cannot be read at one moment; whatever lies between the two must not look like a flip that was lost.
+#[test]
+fn a_status_that_a_switch_overtakes_names_one_database() {
+    let stage = Stage::copied("CREATE TABLE t (id int PRIMARY KEY)", "");
+    // The source's state has been read by then.
+    stage
+        .source_wire
+        .at("switchover.logged()", Action::HoldReply);
+    let status = stage.pair.spawn(&["status", "--json"]);
+    stage.source_wire.wait_until_hit(LIMIT);
+    stage.pair.run(SWITCH).expect(0);
+    stage.source_wire.release();
+    let status = status.wait(LIMIT).expect(0);
+    let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+    assert_eq!(status["in_charge"], "source");
+    let status = stage.pair.run(&["status", "--json"]).expect(0);
+    let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+    assert_eq!(status["in_charge"], "destination");
+}

@@ -119,12 +119,10 @@ impl Command {
     pub(super) fn exit_statuses(self) -> &'static [u8] {
         match self {
             Check => &[0, 1, 2, 3],
-            Init | Sync | Drop => &[0, 1, 2, 4, 5],
-            Copy => &[0, 1, 2, 5],
-            Verify => &[0, 1, 2, 3, 5],
-            Switch => &[0, 1, 2, 4, 5, 6],
+            Init | Copy | Sync | Drop => &[0, 1, 2, 4, 5],
+            Verify => &[0, 1, 2, 3, 4, 5],
             Status => &[0, 1, 2],
-            Run => &[0, 1, 2, 3, 4, 5, 6],
+            Switch | Run => &[0, 1, 2, 3, 4, 5, 6],
         }
     }
 }

@@ -60,8 +60,7 @@ const SELECTING: &[Command] = &[Check, Init, Run];
 const LOADING: &[Command] = &[Check, Copy, Run];
 const MOVING: &[Command] = &[Copy, Sync, Verify, Switch, Run];
 const CYCLING: &[Command] = &[Sync, Switch, Run];
-const LOCKING: &[Command] = &[Init, Sync, Switch, Drop, Run];
-const HOLDING: &[Command] = &[Init, Copy, Sync, Verify, Switch, Drop, Run];
+const LOCKING: &[Command] = &[Init, Copy, Sync, Verify, Switch, Drop, Run];
 
 /// Every option, in the order of the help.
 pub(super) const FLAGS: &[Flag] = &[
@@ -138,7 +137,7 @@ pub(super) const FLAGS: &[Flag] = &[
     .default("10000"),
     Flag::new(
         "lock-timeout",
-        HOLDING,
+        LOCKING,
         "longest that a writer is held up; 1 to 600000",
     )
     .takes("MS")

@@ -1,7 +1,9 @@
 //! The temporary directory of a schema: nobody else can enter it, nor read the files in it, and it goes at the end.
 //! One that a kill has left goes with the next that is made.
 
+use std::collections::hash_map::RandomState;
 use std::fs::{DirBuilder, File, OpenOptions};
+use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -24,15 +26,16 @@ impl Directory {
     /// # Errors
     /// As the operating system says.
     pub fn new() -> Result<Directory> {
-        let nanos = std::time::UNIX_EPOCH
-            .elapsed()
-            .map_or(0, |time| time.subsec_nanos());
+        let random = RandomState::new().build_hasher().finish();
         let parent = std::env::temp_dir();
-        let path = parent.join(format!("{PREFIX}{}-{nanos}", std::process::id()));
+        let path = parent.join(format!("{PREFIX}{}-{random:x}", std::process::id()));
         // Fails if somebody made it first, so that nobody else's directory is ever used.
         let made = DirBuilder::new().mode(0o700).create(&path).and_then(|()| {
-            let lock = private(&path.join(LOCK))?;
+            // Under its name only when it is locked, or another process might find it free and sweep it.
+            let unnamed = path.join("unlocked");
+            let lock = private(&unnamed)?;
             lock.lock()?;
+            std::fs::rename(&unnamed, path.join(LOCK))?;
             Ok(lock)
         });
         let lock = made.map_err(|error| {

@@ -157,8 +157,10 @@ pub fn refuse_written(written: &[QualifiedName]) -> Result<()> {
         _ => ("tables", "were"),
     };
     Err(Error::failed(format!(
-        "{noun} {}{more} {verb} written into on the destination by somebody else after a final cycle that no flip has followed",
+        "{noun} {}{more} {verb} written into on the destination by somebody else, during a switch that did not come about",
         shown.join(", ")
     ))
-    .mend("see who writes there; pg_switchover copy throws that away, and copies these tables anew"))
+    .mend(format!(
+        "see who writes there; pg_switchover copy throws those rows away, and copies the {noun} anew"
+    )))
 }

@@ -13,6 +13,7 @@ mod sync;
 mod verify;
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use open::Both;
 
@@ -23,6 +24,9 @@ use crate::error::{Class, Error, Result, Side};
 use crate::lock;
 use crate::stop::Stop;
 use crate::watch;
+
+/// How long a program that cannot be ended otherwise takes for its last word.
+const LAST_WORD: Duration = Duration::from_secs(60);
 
 /// Does what the command line asks for.
 ///
@@ -64,15 +68,19 @@ fn warn_of_passwords(options: &Options) {
 /// on as long as we are here, so who is in charge is asked when nothing of ours can flip any more.
 fn end_without_an_answer(options: &Options, error: Error) {
     static ENDING: AtomicBool = AtomicBool::new(false);
+    if ENDING.swap(true, Ordering::SeqCst) {
+        // Another call that cannot be ended, either. Whoever came first is about to say how it ends, unless its
+        // own question is that call.
+        std::thread::sleep(LAST_WORD);
+        std::process::exit(Class::OutcomeUnknown.exit_status().into());
+    }
     let mut class = error.class;
-    if !ENDING.swap(true, Ordering::SeqCst) {
-        crate::report::error(&error);
-        if matches!(options.command, Command::Switch | Command::Run) {
-            if watch::end_sessions(Side::Source).is_err() || in_charge(options).is_err() {
-                class = Class::OutcomeUnknown;
-            }
-            say_who_is_in_charge(options, &Error { class, ..error });
+    crate::report::error(&error);
+    if matches!(options.command, Command::Switch | Command::Run) {
+        if watch::end_sessions(Side::Source).is_err() || in_charge(options).is_err() {
+            class = Class::OutcomeUnknown;
         }
+        say_who_is_in_charge(options, &Error { class, ..error });
     }
     std::process::exit(class.exit_status().into());
 }

@@ -95,7 +95,7 @@ fn found(differences: usize) -> Error {
         format!("{} found", counted(differences, "difference")),
     )
     .mend(
-        "update these rows to themselves on the source and delete the surplus ones on the destination (ALTER TABLE … DISABLE TRIGGER pg_switchover_guard lets you; the next command enables it), then sync and verify again",
+        "update these rows to themselves on the source, delete the surplus ones on the destination (in session_replication_role = replica, or with trigger pg_switchover_guard disabled), then sync and verify again",
     )
 }
 

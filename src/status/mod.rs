@@ -124,8 +124,10 @@ pub struct Cycle {
 
 /// Asks both sides; one that cannot be asked is noted as such.
 pub fn read(source: Result<Session>, destination: Result<Session>) -> Status {
-    let source = source.and_then(|mut session| read_source(&mut session));
+    // In this order: what the destination remembers of a flip, the source has committed before. The other way round
+    // a flip between the two looks like one that the source has lost.
     let destination = destination.and_then(|mut session| read_destination(&mut session));
+    let source = source.and_then(|mut session| read_source(&mut session));
     Status {
         source: Some(source.map_err(|error| error.to_string())),
         destination: Some(destination.map_err(|error| error.to_string())),

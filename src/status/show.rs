@@ -183,7 +183,9 @@ fn destination_lines(
             "writes there",
             match (open, source) {
                 (false, _) => "refused until the switch",
-                (true, Some(_)) => "let in, though no flip has followed: run sync to refuse them",
+                (true, Some(_)) => {
+                    "let in by a switch that did not come about: run sync to refuse them"
+                }
                 (true, None) => "let in by a final cycle; only the source knows of a flip",
             }
             .to_string(),

@@ -52,7 +52,10 @@ pub fn settle(
     }
     Err(Error::new(
         Class::OutcomeUnknown,
-        format!("{lost}; and whether it has committed could not be asked: {reason}"),
+        format!(
+            "{}; and whether it has committed could not be asked: {reason}",
+            lost.message
+        ),
     )
     .mend("run pg_switchover status as soon as the source can be reached"))
 }

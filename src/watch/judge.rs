@@ -127,14 +127,14 @@ impl Case {
         let silent = seconds(self.silent);
         let message = match seen {
             Seen::Works(_) | Seen::WaitsForUs => format!(
-                "no answer for {silent}, and its server process waits for us: what was said was lost on the way"
+                "no answer for {silent}, and its server process waits for us: a message was lost in the network"
             ),
             Seen::Gone => format!("no answer for {silent}, and its server process is gone"),
             Seen::NoAnswer(why) => format!("no answer for {silent}, and {why}"),
             Seen::CannotTell(why) => {
                 format!("no answer for {silent}, and it cannot be seen why: {why}")
             }
-            Seen::Idle => format!("it has done nothing there for {silent}"),
+            Seen::Idle => format!("pg_dump or pg_restore has done nothing there for {silent}"),
             Seen::Locked(by) => format!("it has waited {silent} for a lock held by {by}"),
             Seen::Standby(_) => {
                 format!("its commit has waited {silent} for a synchronous standby")

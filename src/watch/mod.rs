@@ -33,6 +33,9 @@ use crate::wire::{Glance, Wire};
 /// The longest pause between two rounds.
 const TICK: Duration = Duration::from_secs(1);
 
+/// The least time that a look has for connecting and asking.
+const LOOK: Duration = Duration::from_secs(2);
+
 /// Nobody needs the answer of a server that is silent while we close a session.
 const CLOSING: Duration = Duration::from_secs(3);
 
@@ -342,9 +345,10 @@ impl Round {
         self.tell(waiting, &seen);
     }
 
-    /// A look takes no longer than half of the patience: one that fails is not to be the last one.
+    /// A look takes no longer than half of the patience: one that fails is not to be the last one. But a server
+    /// that is only slow to let us in has its time.
     fn limit(&self) -> Duration {
-        self.patience / 2
+        (self.patience / 2).max(LOOK)
     }
 
     /// Ends the server processes first, where that can be done: see the head of this module.
@@ -449,6 +453,9 @@ fn see_program(session: &Watched, program: &Program, limit: Duration) -> Seen {
 }
 
 fn of_rows(session: &Watched, rows: &[SimpleQueryRow]) -> Seen {
+    if session.started.load(Ordering::Relaxed) == 0 {
+        return Seen::CannotTell("the server did not say when its process began".to_string());
+    }
     let field = |row: &SimpleQueryRow, column| row.try_get(column).ok().flatten().map(String::from);
     let number = Some(session.number.to_string());
     // The first row is that of set_config().

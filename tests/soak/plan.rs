@@ -69,8 +69,8 @@ impl Plan {
             role,
             create_schema: chance.percent(50),
             varied: chance.percent(40),
-            rows: chance.between(1, 40_000),
-            pause: chance.between(2, 15),
+            rows: chance.between(1, 20_000),
+            pause: chance.between(4, 15),
             steps: Vec::new(),
             drop: chance.percent(30),
         };
@@ -98,28 +98,28 @@ impl Plan {
         let mut steps = Vec::new();
         if chance.percent(35) {
             let args = [&["run", schema, &jobs], &last[..]].concat();
-            steps.push(step(chance, &args, 4));
+            steps.push(step(chance, &args, 3));
             return steps;
         }
-        steps.push(step(chance, &["init", &timeout], 2));
+        steps.push(step(chance, &["init", &timeout], 1));
         if !self.create_schema && chance.percent(15) {
             steps.push(step(chance, &["drop"], 1));
             steps.push(step(chance, &["init"], 1));
         }
-        steps.push(step(chance, &["copy", schema, &jobs], 3));
-        for _ in 0..chance.below(4) {
+        steps.push(step(chance, &["copy", schema, &jobs], 2));
+        for _ in 0..chance.below(3) {
             let pending = format!("--max-pending={}", chance.one_of(&[1, 30, 10_000]));
             let mut args = vec!["sync", &pending, &jobs];
             if chance.percent(50) {
                 args.extend(["--follow", "--interval=0.02"]);
             }
-            steps.push(step(chance, &args, 3));
+            steps.push(step(chance, &args, 2));
         }
         if !unverified {
-            steps.push(step(chance, &["verify", &jobs], 2));
+            steps.push(step(chance, &["verify", &jobs], 1));
         }
         let args = [&["switch", &jobs], &last[..]].concat();
-        steps.push(step(chance, &args, 4));
+        steps.push(step(chance, &args, 3));
         steps
     }
 

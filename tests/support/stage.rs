@@ -13,9 +13,9 @@ use super::wait_for;
 pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// Part of the message that asks for the stop-the-world lock, on the source, and of no other.
-pub const LOCK: &str = "switchover.change_log_1 IN EXCLUSIVE MODE";
+pub const LOCK: &str = " IN EXCLUSIVE MODE";
 /// Part of the message that applies and commits the window's changes, on the destination, and of no other.
-pub const APPLY: &str = "SET LOCAL lock_timeout";
+pub const APPLY: &str = "'switchover.entrance', pg_catalog.pg_current_xact_id()";
 /// Part of the message that flips the pointer, on the source, and of no other.
 pub const FLIP: &str = "SET use_next_db = true";
 /// Part of every message that commits a cycle, on the destination.
