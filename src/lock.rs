@@ -234,8 +234,11 @@ pub fn transaction(
 
 /// The first lock is waited for while nothing is held. While we wait for a further one, whoever has it may
 /// come to wait for us; the server ends the one who has waited for `deadlock_timeout` first. That shall be us:
-/// so all further waits together are shorter than that, and where the role may, ours is lower than others'.
+/// so all further waits together take half of that at most, and where the role may, ours is lower than others'.
 /// Autovacuum, too, gives way only to those who have waited for `deadlock_timeout`.
+///
+/// Event triggers of the application run in our session, and may read its views, which sessions may not in
+/// which we read tables.
 fn message(version: i32, patience: Patience, locks: Option<&Locks>, sql: &str) -> String {
     let may_set = match version >= PARAMETER_PRIVILEGES {
         true => "pg_catalog.has_parameter_privilege('deadlock_timeout', 'SET')",
@@ -258,6 +261,8 @@ fn message(version: i32, patience: Patience, locks: Option<&Locks>, sql: &str) -
         .replace("{sql}", &literal(sql));
     format!(
         "BEGIN; SET LOCAL lock_timeout = {waiting}; SET LOCAL statement_timeout = {};
+         SELECT pg_catalog.set_config(name, '', true) FROM pg_catalog.pg_settings
+          WHERE name = 'restrict_nonsystem_relation_kind';
          DO {};
          COMMIT;",
         all.max(1),

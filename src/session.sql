@@ -33,6 +33,9 @@ SELECT pg_catalog.set_config(name, '0', false)
 SET tcp_keepalives_idle = 60;
 SET tcp_keepalives_interval = 10;
 SET tcp_keepalives_count = 3;
+-- As the role that has connected: one that a setting of the role has put on may not see its own session.
+BEGIN;
+SET LOCAL ROLE NONE;
 SELECT pg_catalog.pg_backend_pid() AS pid,
        pg_catalog.current_setting('server_version_num') AS version,
        pg_catalog.current_setting('server_version') AS version_text,
@@ -40,3 +43,4 @@ SELECT pg_catalog.pg_backend_pid() AS pid,
        -- In microseconds: with the pid it names this server process among all.
        (SELECT (EXTRACT(epoch FROM a.backend_start) OPERATOR(pg_catalog.*) 1000000)::int8
           FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()) AS a) AS started;
+COMMIT;

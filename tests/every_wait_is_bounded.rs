@@ -5,6 +5,7 @@
 //! what it has waited for, and go on when it is run again.
 
 mod cut;
+mod encrypted;
 mod ended;
 mod settings;
 mod silence;

@@ -16,7 +16,8 @@ const FORMAT_ARGUMENTS: usize = 90;
 /// Settings that would change the text of a key; the trigger function of a table whose key has such
 /// a type brings its own, the same that our sessions read it back with (session.sql).
 const CANONICAL_SETTINGS: &str = "SET DateStyle = 'ISO, YMD' SET IntervalStyle = 'postgres' \
-     SET TimeZone = 'UTC' SET extra_float_digits = 3 SET bytea_output = 'hex' SET lc_monetary = 'C'";
+     SET TimeZone = 'UTC' SET extra_float_digits = 3 SET bytea_output = 'hex' SET lc_monetary = 'C' \
+     SET search_path = ''";
 
 /// Returns the name of a table's row trigger.
 pub fn row_trigger(relation: &Relation) -> String {
@@ -230,7 +231,8 @@ BEGIN
         former_id := NULL;
     END;
     {insert_changed}
-    IF former_id OPERATOR(pg_catalog.<>) changed_id THEN
+    IF former_id OPERATOR(pg_catalog.<>) changed_id
+    OR former_id IS NULL AND changed_id IS NOT NULL AND TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
         {insert_former}
     END IF;
     {fence}",
@@ -242,7 +244,8 @@ BEGIN
 }
 
 /// The text that identifies a row in the log: the key column's, or that of an array of texts; NULL, which stands
-/// for the whole table, if a column is NULL, which a key's becomes only when it is no key any more.
+/// for the whole table, if a column is NULL, which a key's becomes only when it is no key any more. (IS NULL would
+/// also be true of a composite value of NULLs, which a key may be.)
 ///
 /// `concat()` prints a value by its type's output function, which only superusers can write. A cast to text may
 /// be defined by the owner of the type, and would run with the rights of the trigger function's owner: never
@@ -262,8 +265,8 @@ pub fn row_id(record: &str, key: &Key) -> String {
         several => format!("(ARRAY[{}])::pg_catalog.text", several.join(", ")),
     };
     format!(
-        "CASE WHEN {} IS NULL THEN NULL ELSE {text} END",
-        values.join(" IS NULL OR ")
+        "CASE WHEN pg_catalog.num_nulls({}) OPERATOR(pg_catalog.>) 0 THEN NULL ELSE {text} END",
+        values.join(", ")
     )
 }
 

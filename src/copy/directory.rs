@@ -31,8 +31,11 @@ impl Directory {
         let path = parent.join(format!("{PREFIX}{}-{random:x}", std::process::id()));
         // Fails if somebody made it first, so that nobody else's directory is ever used.
         let made = DirBuilder::new().mode(0o700).create(&path).and_then(|()| {
-            let lock = private(&path.join(LOCK))?;
+            // Under its name only when it is locked, or another process might find it free and sweep it.
+            let unnamed = path.join("unlocked");
+            let lock = private(&unnamed)?;
             lock.lock()?;
+            std::fs::rename(&unnamed, path.join(LOCK))?;
             Ok(lock)
         });
         let lock = made.map_err(|error| {

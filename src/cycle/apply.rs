@@ -120,14 +120,25 @@ impl Applier {
     }
 
     /// Lets nobody else write here any more, for a final cycle that no flip has followed; see
-    /// [`destination::close`].
+    /// [`destination::close`]. `moved` as in [`Applier::new`].
     ///
     /// # Errors
     /// Somebody has written; as [`destination::close`].
-    pub fn close(&mut self, source: &mut Session, patience: Patience, stop: &Stop) -> Result<()> {
+    pub fn close(
+        &mut self,
+        source: &mut Session,
+        moved: &[&QualifiedName],
+        patience: Patience,
+        stop: &Stop,
+    ) -> Result<()> {
         let run = &self.claim.run;
         let written = destination::close(source, &mut self.session, run, patience, stop)?;
         self.opened = false;
+        if self.way == Way::Owner {
+            // The final cycle has made them, and they would act on what the next one writes.
+            copy::take_away(&mut self.session, moved, run)?;
+            self.foreign_keys = copy::additions(&mut self.session)?;
+        }
         // Others may have drawn from them.
         self.known_sequences.clear();
         destination::refuse_written(&written)

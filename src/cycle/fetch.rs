@@ -134,11 +134,15 @@ impl Fetchers {
             ),
         );
         let result = joined.and_then(|()| send_table(&mut session, plan, table.whole, pieces));
-        if !session.is_closed() {
-            session.execute("end the transaction", "ROLLBACK")?;
-        }
-        // What the applier has of this table by now cannot be taken back by itself.
-        result.map_err(|error| lock::after_giving_way(session.pid(), error))
+        let ended = match session.is_closed() {
+            true => Ok(()),
+            false => session.execute("end the transaction", "ROLLBACK"),
+        };
+        // What the applier has of this table by now cannot be taken back by itself. A session that was ended may
+        // be known to be so only when the transaction cannot be ended: the first error says more.
+        result
+            .and(ended)
+            .map_err(|error| lock::after_giving_way(session.pid(), error))
     }
 }
 

@@ -153,7 +153,8 @@ impl Cycles {
         if self.applier.opened() {
             // No flip has followed, or there would be no other cycle.
             let source = self.reader.session();
-            self.applier.close(source, self.patience, stop)?;
+            let moved: Vec<&QualifiedName> = self.plans.values().map(|plan| &plan.name).collect();
+            self.applier.close(source, &moved, self.patience, stop)?;
         }
         let mut attempt = 1;
         let mut rows = self.max_pending;

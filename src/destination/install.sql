@@ -7,7 +7,8 @@ BEGIN
     IF EXISTS (SELECT FROM pg_catalog.pg_namespace n
                  JOIN pg_catalog.pg_roles o ON o.oid = n.nspowner
                  JOIN pg_catalog.pg_roles own ON own.rolname = current_user
-                WHERE n.nspname = 'switchover' AND own.rolsuper AND NOT o.rolsuper) THEN
+                WHERE n.nspname = 'switchover' AND o.oid <> own.oid AND NOT o.rolsuper
+                  AND (own.rolsuper OR NOT pg_catalog.pg_has_role(o.oid, 'USAGE'))) THEN
         RAISE EXCEPTION 'schema switchover belongs to another role' USING ERRCODE = '42501';
     END IF;
 END
@@ -161,8 +162,10 @@ BEGIN
     IF switchover.takes_writes() THEN
         LOCK TABLE switchover.early_write IN ROW EXCLUSIVE MODE;
         IF switchover.takes_writes() THEN
-            -- Once per table is enough. No unique index: writers would wait for one another.
-            IF NOT EXISTS (SELECT FROM switchover.early_write w
+            -- Once per table is enough. No unique index: writers would wait for one another. Where a snapshot
+            -- may be older than that, a note that it shows may be one that has been read and deleted since.
+            IF pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed'
+            OR NOT EXISTS (SELECT FROM switchover.early_write w
                             WHERE w.table_id OPERATOR(pg_catalog.=) TG_RELID) THEN
                 INSERT INTO switchover.early_write (table_id) VALUES (TG_RELID);
             END IF;

@@ -12,7 +12,7 @@ pub use partitions::name_missing;
 use crate::capture::{self, Capture, Captured};
 use crate::catalog::{self, Catalog, Oid, Relation, Selection, UserTypes};
 use crate::cycle::Cycles;
-use crate::destination::{self, CopiedTable};
+use crate::destination::{self, CopiedTable, Unguarded};
 use crate::error::{Error, Result};
 use crate::lock::Patience;
 use crate::plan;
@@ -276,6 +276,25 @@ pub fn look_again(cycles: &mut Cycles, setup: Setup<'_>, known: &UserTypes) -> R
         catalogs: Some((catalog, there)),
         drift,
     })
+}
+
+/// Guards the moved tables of the destination, new partitions among them; see [`destination::guard_tables`].
+///
+/// # Errors
+/// As that.
+pub fn guard(
+    session: &mut Session,
+    (source, there): (&Catalog, &Catalog),
+    run: &str,
+    patience: Patience,
+    stop: &Stop,
+) -> Result<Vec<Unguarded>> {
+    let relations = source.relations.iter();
+    let moved: Vec<Oid> = relations
+        .filter_map(|relation| there.relation(&relation.name))
+        .map(|relation| relation.oid)
+        .collect();
+    destination::guard_tables(session, &moved, run, patience, stop)
 }
 
 /// Fails if a type has changed: a value of an enum that is renamed changes rows without a trace.

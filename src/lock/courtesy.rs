@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use postgres::error::SqlState;
 
+use crate::conninfo::Conninfo;
 use crate::error::{Error, Result, Side};
 use crate::session::Session;
 
@@ -38,7 +39,7 @@ const ENDS: Duration = Duration::from_millis(500);
 /// # Errors
 /// The session for it cannot be opened.
 pub fn give_way(main: &Session, longest: Duration) -> Result<()> {
-    let mut session = main.another("give way")?;
+    let mut session = looker(main.conninfo(), main.side())?;
     let like = main.conninfo().clone();
     let (side, main) = (main.side(), main.pid());
     // On the destination nobody but us writes before the flip; after it, all that we still do is to check keys.
@@ -58,7 +59,7 @@ pub fn give_way(main: &Session, longest: Duration) -> Result<()> {
             pause
         }) {
             if session.is_closed() {
-                match Session::open(&like, side, "give way") {
+                match looker(&like, side) {
                     Ok(another) => session = another,
                     Err(error) => log::debug!("{error}"),
                 }
@@ -80,6 +81,14 @@ pub fn give_way(main: &Session, longest: Duration) -> Result<()> {
         .map_err(|error| Error::failed(format!("could not start a thread: {error}")))?;
     locked(&LOOKERS).push((sender, thread));
     Ok(())
+}
+
+/// Opens the session that looks. As the role that has connected: one that a setting of the role has put on may
+/// neither see nor cancel our own sessions.
+fn looker(like: &Conninfo, side: Side) -> Result<Session> {
+    let mut session = Session::open(like, side, "give way")?;
+    session.execute("set up a session", "SET ROLE NONE")?;
+    Ok(session)
 }
 
 /// Ends what [`give_way`] has begun.

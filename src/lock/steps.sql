@@ -7,7 +7,7 @@ DECLARE
     -- Milliseconds that all waits but the first may take together, see lock.rs.
     most pg_catalog.float8 := LEAST(
         EXTRACT(epoch FROM pg_catalog.current_setting('lock_timeout')::pg_catalog.interval) * 1000,
-        EXTRACT(epoch FROM pg_catalog.current_setting('deadlock_timeout')::pg_catalog.interval) * 750);
+        EXTRACT(epoch FROM pg_catalog.current_setting('deadlock_timeout')::pg_catalog.interval) * 500);
 BEGIN
     PERFORM pg_catalog.set_config('deadlock_timeout', '{deadlock_timeout}', true) WHERE {may_set};
     WHILE position_now < pg_catalog.cardinality(relations) LOOP

@@ -13,6 +13,7 @@ mod sync;
 mod verify;
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use open::Both;
 
@@ -23,6 +24,9 @@ use crate::error::{Class, Error, Result, Side};
 use crate::lock;
 use crate::stop::Stop;
 use crate::watch;
+
+/// How long a program that cannot be ended otherwise takes for its last word.
+const LAST_WORD: Duration = Duration::from_secs(60);
 
 /// Does what the command line asks for.
 ///
@@ -65,8 +69,10 @@ fn warn_of_passwords(options: &Options) {
 fn end_without_an_answer(options: &Options, error: Error) {
     static ENDING: AtomicBool = AtomicBool::new(false);
     if ENDING.swap(true, Ordering::SeqCst) {
-        // Another call that cannot be ended, either: whoever came first is about to say how it ends.
-        return;
+        // Another call that cannot be ended, either. Whoever came first is about to say how it ends, unless its
+        // own question is that call.
+        std::thread::sleep(LAST_WORD);
+        std::process::exit(Class::OutcomeUnknown.exit_status().into());
     }
     let mut class = error.class;
     crate::report::error(&error);

@@ -294,11 +294,11 @@ pub fn prepare_claimed(
         return Err(drift);
     }
     catalog::refuse_differences(&source_catalog, &destination_catalog, true)?;
-    let unguarded = guard(
-        options,
+    let unguarded = follow::guard(
         &mut both.destination,
         (&source_catalog, &destination_catalog),
-        &claim,
+        &claim.run,
+        patience(options),
         stop,
     )?;
     let observer = both.source.another("observer")?;
@@ -320,22 +320,6 @@ pub fn prepare_claimed(
         destination_catalog,
         unguarded,
     })
-}
-
-/// Guards the moved tables, new partitions among them; see [`destination::guard_tables`].
-fn guard(
-    options: &Options,
-    destination: &mut Session,
-    (source, there): (&Catalog, &Catalog),
-    claim: &Claim,
-    stop: &Stop,
-) -> Result<Vec<Unguarded>> {
-    let relations = source.relations.iter();
-    let moved: Vec<Oid> = relations
-        .filter_map(|relation| there.relation(&relation.name))
-        .map(|relation| relation.oid)
-        .collect();
-    destination::guard_tables(destination, &moved, &claim.run, patience(options), stop)
 }
 
 impl Prepared {
@@ -381,11 +365,11 @@ impl Prepared {
         if let Some((source, destination)) = look.catalogs {
             self.source_catalog = source;
             self.destination_catalog = destination;
-            self.unguarded = guard(
-                options,
+            self.unguarded = follow::guard(
                 self.cycles.applier.session(),
                 (&self.source_catalog, &self.destination_catalog),
-                &self.claim,
+                &self.claim.run,
+                patience(options),
                 stop,
             )?;
         }

@@ -172,7 +172,11 @@ fn look_until_calm(
         let seen = rows.first().map(|row| text(row, 0)).unwrap_or_default();
         let look = follow::look_again(cycles, setup, known)?;
         look.drift?;
-        if let Some((source, _)) = look.catalogs {
+        if let Some((source, there)) = look.catalogs {
+            let run = cycles.applier.run_token().to_string();
+            let session = cycles.applier.session();
+            // `verify` has compared what cannot be guarded; a partition that came since is among its root's.
+            follow::guard(session, (&source, &there), &run, setup.patience, setup.stop)?;
             // What we have done ourselves is younger than the snapshot: once more.
             *known = source.types;
             continue;

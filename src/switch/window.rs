@@ -156,6 +156,7 @@ fn flip(cycles: &mut Cycles, canceller: &Canceller, left: Duration) -> Result<()
         });
         cycles.reader.session().bound_standby(Some(left));
         let result = cycles.reader.finish("flip the pointer", FLIP);
+        cycles.reader.session().bound_standby(None);
         drop(answered);
         if watcher.join().unwrap_or_default() && result.is_ok() {
             warn_unconfirmed(cycles.reader.session());

@@ -1,5 +1,7 @@
 -- What the server does for our sessions: $sessions is a list of (number, pid, start in microseconds).
 SET statement_timeout = 0;
+-- Ours are those of the role that has connected, whatever role its settings put on.
+SET ROLE NONE;
 SELECT pg_catalog.set_config('search_path', '', false);
 SELECT s.number,
        a.pid IS NOT NULL AS is_there,

@@ -445,3 +445,40 @@ fn a_key_must_be_compared_alike_on_both_sides() {
     pair.run(&["sync", "-q"]).expect(0);
     compare::assert_equal(&pair);
 }
+
+/// A composite value of nulls is no null: it may be a key, though IS NULL is true of it.
+#[test]
+fn a_key_of_nothing_but_null_fields_is_noted_when_it_goes() {
+    let pair = Pair::new(15, 18);
+    pair.on_both("CREATE TYPE duo AS (a int, b int); CREATE TABLE t (k duo PRIMARY KEY, v int)");
+    pair.on_source("INSERT INTO t VALUES (ROW(NULL, NULL), 1), (ROW(1, 1), 1)");
+    pair.run(&["init", "-q"]).expect(0);
+    pair.run(&["copy", "-q"]).expect(0);
+    for change in [
+        "UPDATE t SET k = ROW(2, 2) WHERE k IS NULL",
+        "UPDATE t SET k = ROW(NULL, NULL) WHERE k = ROW(1, 1)::duo",
+        "UPDATE t SET v = 2 WHERE k IS NULL",
+        "DELETE FROM t WHERE k IS NULL",
+    ] {
+        pair.on_source(change);
+        let whole = "SELECT count(*) FROM switchover.change_log WHERE row_id IS NULL";
+        assert_eq!(pair.on_source(whole), "0", "{change}");
+        pair.run(&["sync", "-q"]).expect(0);
+        compare::assert_equal(&pair);
+    }
+}
+
+/// Names of relations are printed as the writer's search_path has them, and read back without one.
+#[test]
+fn a_key_that_names_relations_is_noted_whatever_the_writers_search_path() {
+    let pair = Pair::new(15, 18);
+    pair.on_both(
+        "CREATE TABLE named (id int PRIMARY KEY); CREATE TABLE t (k regclass PRIMARY KEY, v int)",
+    );
+    pair.on_source("INSERT INTO t VALUES ('named', 1)");
+    pair.run(&["init", "-q"]).expect(0);
+    pair.run(&["copy", "-q"]).expect(0);
+    pair.on_source("SET search_path = public; UPDATE t SET v = 2");
+    pair.run(&["sync", "-q"]).expect(0);
+    compare::assert_equal(&pair);
+}

@@ -17,10 +17,10 @@ fn uri(cluster: &Cluster) -> String {
 }
 
 /// A server that takes no new connection, until this is dropped.
-struct Standstill(u32);
+pub struct Standstill(u32);
 
 impl Standstill {
-    fn begin(cluster: &Cluster) -> Standstill {
+    pub fn begin(cluster: &Cluster) -> Standstill {
         let text = std::fs::read_to_string(cluster.data().join("postmaster.pid")).unwrap();
         let postmaster = text.lines().next().unwrap().parse().unwrap();
         send_signal(postmaster, "STOP");

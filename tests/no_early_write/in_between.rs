@@ -328,6 +328,9 @@ fn a_destination_in_charge_is_not_shut_by_its_own_run() {
     );
     stage.source_wire.release();
     running.wait(LIMIT).expect(0);
+    let trips = stage.destination_wire.trips();
+    let shut = |trip: &&crate::support::proxy::Trip| trip.sql.contains("IN EXCLUSIVE MODE");
+    assert_eq!(trips.iter().filter(shut).count(), 0);
     pair.on_destination("UPDATE t SET n = 0");
 }
 

@@ -5,7 +5,7 @@ use super::setting::{CHANGES, ROWS, Reach, SCHEMA, Setting, states};
 use crate::support::pair::{DATABASE, Pair};
 use crate::support::program::Running;
 use crate::support::proxy::{Action, Proxy};
-use crate::support::stage::{APPLY, CONFIRM, FLIP, LIMIT, expect_source_in_charge, flipped};
+use crate::support::stage::{APPLY, CONFIRM, FLIP, LIMIT, LOCK, expect_source_in_charge, flipped};
 use crate::support::wait_for;
 use crate::support::workload::{self, Kind, Workload};
 
@@ -232,7 +232,7 @@ fn what_is_made_on_the_destination_meanwhile_does_not_act() {
     setting
         .pair
         .on_source("UPDATE shop.customer SET email = email || '?' WHERE id = 50");
-    running.wait_for_stderr("1 change in 1 table", LIMIT);
+    running.wait_for_stderr("2 changes in 2 tables", LIMIT);
     setting.on_destination(
         "DROP TRIGGER late ON shop.customer;
          ALTER TABLE shop.invoice ADD CONSTRAINT invoice_customer
@@ -255,6 +255,40 @@ fn what_is_made_on_the_destination_meanwhile_does_not_act() {
     setting.run(&["sync", "-q"]).expect(0);
     setting.compare_rows();
     setting.run(SWITCH).expect(0);
+    judge(&setting.pair);
+}
+
+/// The first attempt has made them, and they would act on what the next one writes.
+#[test]
+fn a_second_attempt_of_the_same_switch_takes_them_away_first() {
+    let wired = wired();
+    let setting = &wired.setting;
+    setting.run(&["init", "-q"]).expect(0);
+    setting.run(&["copy", "-q"]).expect(0);
+    setting.pair.on_source(
+        "CREATE SEQUENCE switchover.tries; GRANT USAGE ON SEQUENCE switchover.tries TO PUBLIC;
+         CREATE FUNCTION switchover.refuse_once() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN
+             IF nextval('switchover.tries') = 1 THEN
+                 RAISE EXCEPTION 'no flip yet' USING ERRCODE = '55000';
+             END IF;
+             RETURN NEW;
+         END$$;
+         CREATE TRIGGER refuse_once BEFORE UPDATE ON switchover.state
+             FOR EACH ROW WHEN (NEW.use_next_db) EXECUTE FUNCTION switchover.refuse_once()",
+    );
+    wired.source.at(FLIP, Action::HoldBefore);
+    let running = setting.program(SWITCH).spawn();
+    wired.source.wait_until_hit(LIMIT);
+    assert_eq!(foreign_keys(setting), MADE);
+    wired.source.at(LOCK, Action::HoldBefore);
+    wired.source.release();
+    wait_for("the second attempt", LIMIT, || wired.source.hits() == 2);
+    assert_eq!(foreign_keys(setting), NONE);
+    setting.pair.on_source(CHANGES);
+    wired.source.release();
+    running.wait(LIMIT).expect(0).expect_stderr("no flip yet");
+    assert_eq!(foreign_keys(setting), ALL);
     judge(&setting.pair);
 }
 
