@@ -203,7 +203,7 @@ pub fn transaction(
     loop {
         stop.check()?;
         let (result, now) = observed_by(session.pid(), observer, patience.timeout, false, || {
-            session.execute(what, &message)
+            session.transaction(what, &message)
         });
         // On a busy machine the look may come too late; whoever was seen before is the likeliest.
         if !now.is_empty() {
@@ -213,9 +213,6 @@ pub fn transaction(
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
-        if !session.is_closed() {
-            session.execute("roll back", "ROLLBACK")?;
-        }
         if !may_try_again(&error) {
             return Err(error);
         }

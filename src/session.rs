@@ -129,6 +129,22 @@ impl Session {
         self.call(what, |client| client.batch_execute(sql))
     }
 
+    /// Runs a whole transaction in one message, and ends it if it fails.
+    ///
+    /// # Errors
+    /// The first statement that fails ends the message, and is what is told.
+    pub fn transaction(&mut self, what: &str, sql: &str) -> Result<()> {
+        let result = self.execute(what, sql);
+        // Where the connection is gone, so is the transaction.
+        if result.is_err()
+            && !self.is_closed()
+            && let Err(error) = self.execute("roll back", "ROLLBACK")
+        {
+            log::debug!("{error}");
+        }
+        result
+    }
+
     /// Runs one statement with parameters and returns its rows (two round trips).
     ///
     /// # Errors

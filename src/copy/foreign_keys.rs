@@ -35,10 +35,7 @@ pub fn take_away(session: &mut Session, moved: &[&QualifiedName], run: &str) -> 
         sql.push_str(&destination::hold(run));
         sql.push_str("COMMIT;");
         let what = "take foreign keys away until the switch";
-        if let Err(error) = session.execute(what, &sql) {
-            if !session.is_closed() {
-                session.execute("roll back", "ROLLBACK")?;
-            }
+        if let Err(error) = session.transaction(what, &sql) {
             return Err(match error.is(&SqlState::INSUFFICIENT_PRIVILEGE) {
                 true => error.mend(format!(
                     "connect as the tables' owner, or {}",
@@ -84,11 +81,7 @@ pub fn rehearse(session: &mut Session, additions: &[String]) -> Result<()> {
         return Ok(());
     }
     let sql = format!("BEGIN;\n{}\nROLLBACK;", additions.join("\n"));
-    let result = session.execute("make the foreign keys again", &sql);
-    if result.is_err() && !session.is_closed() {
-        session.execute("roll back", "ROLLBACK")?;
-    }
-    result
+    session.transaction("make the foreign keys again", &sql)
 }
 
 /// Refuses foreign keys of `keys` that a server of this version can only make by checking all rows.

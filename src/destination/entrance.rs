@@ -33,7 +33,7 @@ pub fn note_flip(session: &mut Session, run: &str) -> Result<()> {
          SELECT pg_catalog.setval('switchover.entrance', 1); COMMIT;",
         hold(run)
     );
-    execute(session, "note the flip", &sql)
+    session.transaction("note the flip", &sql)
 }
 
 /// Says whether others may write here; `None` where nothing keeps them from it.
@@ -90,7 +90,7 @@ pub fn close(
         "BEGIN; {} {forgotten} DELETE FROM switchover.early_write; COMMIT;",
         hold(run)
     );
-    execute(destination, "note that tables have to be copied", &sql)?;
+    destination.transaction("note that tables have to be copied", &sql)?;
     Ok(written)
 }
 
@@ -101,7 +101,7 @@ fn shut(destination: &mut Session, run: &str, patience: Patience, stop: &Stop) -
     let what = "refuse early writers";
     let hold = hold(run);
     let sql = format!("BEGIN; {hold} SELECT pg_catalog.setval('switchover.entrance', 2); COMMIT;");
-    execute(destination, what, &sql)?;
+    destination.transaction(what, &sql)?;
     let mut observer = destination.another("observer")?;
     let locks = Locks {
         relations: vec!["switchover.early_write".to_string()],
@@ -125,14 +125,6 @@ fn written(destination: &mut Session) -> Result<Vec<QualifiedName>> {
     let name =
         |row: &postgres::Row| QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1));
     Ok(rows.iter().map(name).collect())
-}
-
-fn execute(session: &mut Session, what: &str, sql: &str) -> Result<()> {
-    let result = session.execute(what, sql);
-    if result.is_err() && !session.is_closed() {
-        session.execute("roll back", "ROLLBACK")?;
-    }
-    result
 }
 
 /// Fails if [`close`] has found tables that somebody has written into.

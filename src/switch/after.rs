@@ -147,7 +147,7 @@ pub fn act(like: &Session, after: AfterSwitch, stop: &Stop) {
 
 fn make_read_only(session: &mut Session) -> Result<()> {
     let sql = include_str!("after_readonly.sql");
-    transaction(session, "make the database read-only", sql)?;
+    session.transaction("make the database read-only", sql)?;
     let sql = include_str!("after_exempt.sql");
     let rows = session.query("look for roles with settings of their own", sql, &[])?;
     let roles: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
@@ -209,17 +209,10 @@ fn wait(session: &mut Session, ended: &[Client], stop: &Stop) -> Result<Vec<Clie
 /// As the server says: our role does not own the database any more, for one.
 pub fn undo(source: &mut Session) -> Result<()> {
     let what = "take back what --after-switch=readonly has set";
-    transaction(source, what, include_str!("after_undo.sql")).map_err(|error| {
+    source.transaction(what, include_str!("after_undo.sql")).map_err(|error| {
         let database = ident(source.conninfo().database());
         error.mend(format!(
             "connect as the owner of the database, or run there ALTER DATABASE {database} RESET default_transaction_read_only"
         ))
-    })
-}
-
-fn transaction(session: &mut Session, what: &str, sql: &str) -> Result<()> {
-    session.execute(what, sql).inspect_err(|_| {
-        // Where the connection is gone, so is the transaction.
-        let _ = session.execute("roll back", "ROLLBACK");
     })
 }
