@@ -37,9 +37,8 @@ const ENDS: Duration = Duration::from_millis(500);
 /// ends that within `longest`. `main` itself is cancelled, and never ended.
 ///
 /// # Errors
-/// The session for it cannot be opened.
+/// A thread cannot be started.
 pub fn give_way(main: &Session, longest: Duration) -> Result<()> {
-    let mut session = looker(main.conninfo(), main.side())?;
     let like = main.conninfo().clone();
     let (side, main) = (main.side(), main.pid());
     // On the destination nobody but us writes before the flip; after it, all that we still do is to check keys.
@@ -52,26 +51,25 @@ pub fn give_way(main: &Session, longest: Duration) -> Result<()> {
     let look_on = move || {
         let mut seen = Seen::new();
         let mut told = false;
-        let rest = |time| ended.recv_timeout(time) == Err(RecvTimeoutError::Timeout);
-        while rest(if session.is_closed() {
-            RECONNECT
-        } else {
-            pause
-        }) {
-            if session.is_closed() {
-                match looker(&like, side) {
-                    Ok(another) => session = another,
-                    Err(error) => log::debug!("{error}"),
-                }
-                continue;
+        // Opened when it is time for the first look: many a command has ended by then.
+        let mut session: Option<Session> = None;
+        let mut rest = pause;
+        while ended.recv_timeout(rest) == Err(RecvTimeoutError::Timeout) {
+            rest = pause;
+            let open = match session.take() {
+                Some(open) if !open.is_closed() => Ok(open),
+                _ => looker(&like, side),
+            };
+            let looked = open.and_then(|open| look(session.insert(open), (main, names), &mut seen));
+            let Err(error) = looked else { continue };
+            if session.is_none() {
+                rest = RECONNECT;
             }
-            match look(&mut session, (main, names), &mut seen) {
-                Ok(()) => {}
-                Err(error) if error.connection_lost || told => log::debug!("{error}"),
-                Err(error) => {
-                    log::warn!("others may have to wait for what we read: {error}");
-                    told = true;
-                }
+            if error.connection_lost || told {
+                log::debug!("{error}");
+            } else {
+                log::warn!("others may have to wait for what we read: {error}");
+                told = true;
             }
         }
     };
