@@ -129,9 +129,9 @@ fn all_refused(pair: &Pair) {
     let error = error.as_db_error().unwrap();
     assert!(error.message().contains("not in charge yet"), "{error:?}");
     assert!(error.hint().unwrap().contains("old database"), "{error:?}");
-    let rows = client.copy_in("COPY t FROM STDIN");
-    let refused = rows.and_then(|writer| writer.finish().map(|_| ()));
-    assert_eq!(refused.as_ref().err().map(state).as_deref(), Some(REFUSED));
+    let rows = "SET ROLE clerk;\n\\set VERBOSITY sqlstate\nCOPY t FROM STDIN;\n901\t0\n\\.\n";
+    let refused = pair.destination.try_psql(DATABASE, rows).unwrap_err();
+    assert!(refused.contains(REFUSED), "{refused}");
 }
 
 /// Demands that each write is let in; each is rolled back.
@@ -316,7 +316,7 @@ fn tables_that_come_later_are_guarded_and_those_that_go_are_not() {
     );
     // Bookkeeping of a build that knew no guard is completed.
     pair.on_destination(
-        "DROP FUNCTION switchover.refuse_early() CASCADE; DROP FUNCTION switchover.takes_writes() CASCADE;
+        "DROP FUNCTION switchover.refuse_early() CASCADE; DROP FUNCTION switchover.takes_writes() CASCADE; DROP FUNCTION switchover.enter(oid);
          DROP SEQUENCE switchover.entrance; DROP TABLE switchover.early_write",
     );
     pair.run(&["status"]).expect(0);

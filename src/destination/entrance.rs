@@ -4,7 +4,7 @@
 //!
 //! The flip may not follow. What others have written by then is not the source's, so the next command, or the next
 //! cycle of this one, shuts the entrance before anything else, and has their tables copied anew. Why no write of
-//! theirs goes unnoticed: see `switchover.refuse_early()`.
+//! theirs goes unnoticed: see `switchover.enter()`.
 
 use crate::capture::{self, Phase};
 use crate::destination::{forgetting, hold};

@@ -137,19 +137,41 @@ END
 $$;
 REVOKE ALL ON FUNCTION switchover.takes_writes() FROM PUBLIC;
 
--- The guard: called before each statement that writes into a moved table, in every session that is not in
--- the replica role, and so by ours where they write as owners; those have their run's token.
---
 -- Whoever is let in before the flip is known holds ROW EXCLUSIVE on early_write to the end of its
 -- transaction, a fast-path lock, and looks again once it has it. Whoever shuts the entrance does so with a
 -- lock that waits for all who hold this one: either such a writer has ended by then, and its note can
 -- be read, or it gets the lock later, and finds the entrance shut.
-CREATE OR REPLACE FUNCTION switchover.refuse_early() RETURNS trigger
+CREATE OR REPLACE FUNCTION switchover.enter(relation oid) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    LOCK TABLE switchover.early_write IN ROW EXCLUSIVE MODE;
+    IF NOT switchover.takes_writes() THEN
+        RETURN false;
+    END IF;
+    -- Once per table is enough. No unique index: writers would wait for one another. Where a snapshot
+    -- may be older than that, a note that it shows may be one that has been read and deleted since.
+    IF pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed'
+    OR NOT EXISTS (SELECT FROM switchover.early_write w
+                    WHERE w.table_id OPERATOR(pg_catalog.=) relation) THEN
+        INSERT INTO switchover.early_write (table_id) VALUES (relation);
+    END IF;
+    RETURN true;
+END
+$$;
+REVOKE ALL ON FUNCTION switchover.enter(oid) FROM PUBLIC;
+
+-- The guard: called before each statement that writes into a moved table, in every session that is not in
+-- the replica role, and so by ours where they write as owners; those have their run's token.
+--
+-- STABLE, so that its own queries see what the statement sees. One that began before the final cycle
+-- committed sees rows that have been replaced since: it would change none of them, and say so to nobody.
+CREATE OR REPLACE FUNCTION switchover.refuse_early() RETURNS trigger
+LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$
 DECLARE
+    entrance pg_catalog.int8 := pg_catalog.pg_sequence_last_value('switchover.entrance'::pg_catalog.regclass);
     our_run pg_catalog.text;
 BEGIN
-    IF pg_catalog.pg_sequence_last_value('switchover.entrance'::pg_catalog.regclass) OPERATOR(pg_catalog.=) 1 THEN
+    IF entrance OPERATOR(pg_catalog.=) 1 THEN
         RETURN NULL;
     END IF;
     our_run := pg_catalog.current_setting('switchover.run', true);
@@ -159,18 +181,14 @@ BEGIN
         END IF;
         RAISE EXCEPTION 'another pg_switchover has taken over' USING ERRCODE = '55006';
     END IF;
-    IF switchover.takes_writes() THEN
-        LOCK TABLE switchover.early_write IN ROW EXCLUSIVE MODE;
-        IF switchover.takes_writes() THEN
-            -- Once per table is enough. No unique index: writers would wait for one another. Where a snapshot
-            -- may be older than that, a note that it shows may be one that has been read and deleted since.
-            IF pg_catalog.current_setting('transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed'
-            OR NOT EXISTS (SELECT FROM switchover.early_write w
-                            WHERE w.table_id OPERATOR(pg_catalog.=) TG_RELID) THEN
-                INSERT INTO switchover.early_write (table_id) VALUES (TG_RELID);
-            END IF;
-            RETURN NULL;
+    IF switchover.takes_writes() AND switchover.enter(TG_RELID) THEN
+        IF NOT EXISTS (SELECT FROM switchover.confirmation c
+                        WHERE c.final AND c.xmin::pg_catalog.text OPERATOR(pg_catalog.=)
+                              (entrance OPERATOR(pg_catalog.%) 4294967296)::pg_catalog.text) THEN
+            RAISE EXCEPTION 'the switch to this database came while the statement began'
+                USING ERRCODE = '40001', HINT = 'Try it again.';
         END IF;
+        RETURN NULL;
     END IF;
     RAISE EXCEPTION 'this database is not in charge yet: pg_switchover is still bringing it up to date'
         USING ERRCODE = '25006', HINT = 'Write to the old database until the switch.';

@@ -6,7 +6,7 @@ use crate::support::compare;
 use crate::support::pair::Pair;
 use crate::support::program::Running;
 use crate::support::proxy::Action;
-use crate::support::stage::{FLIP, Stage, expect_source_in_charge};
+use crate::support::stage::{FLIP, LOCK, Stage, expect_source_in_charge};
 
 const TABLES: &str = "
     CREATE ROLE clerk LOGIN;
@@ -419,4 +419,50 @@ fn a_flip_whose_answer_is_lost_lets_everybody_in() {
     let written =
         "SELECT max(t.n) || ' ' || max(u.n) || ' ' || max(p.n) FROM t, untouched u, part p";
     assert_eq!(pair.on_destination(written), "901 906 903");
+}
+
+/// Its snapshot shows rows that the final cycle has replaced: it would change none of them, and say so to nobody.
+#[test]
+fn a_statement_that_began_before_the_final_cycle_is_told_to_try_again() {
+    let stage = Stage::copied(TABLES, ROWS);
+    let pair = &stage.pair;
+    // Comes before the guard, and after the statement's snapshot.
+    pair.on_destination(
+        "CREATE FUNCTION hold_up() RETURNS trigger LANGUAGE plpgsql AS
+             $$BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NULL; END$$;
+         CREATE TRIGGER a BEFORE UPDATE ON t FOR EACH STATEMENT EXECUTE FUNCTION hold_up()",
+    );
+    stage.source_wire.at(LOCK, Action::HoldBefore);
+    let running = stage.pair.spawn(SWITCH);
+    stage.source_wire.wait_until_hit(LIMIT);
+    pair.on_source("UPDATE t SET n = 100 WHERE id = 5");
+    let mut holder = destination_as(pair, "postgres");
+    holder.batch_execute("SELECT pg_advisory_lock(7)").unwrap();
+    let mut early = destination_as(pair, "clerk");
+    let late = std::thread::spawn(move || {
+        let sql = "UPDATE t SET n = n + 1 WHERE id = 5";
+        let first = early.execute(sql, &[]);
+        (first, early.execute(sql, &[]))
+    });
+    let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+    crate::support::wait_for("the early statement", LIMIT, || {
+        pair.on_destination(waits) == "1"
+    });
+    stage.source_wire.at(FLIP, Action::HoldBefore);
+    stage.source_wire.release();
+    crate::support::wait_for("the flip", LIMIT, || stage.source_wire.hits() == 2);
+    holder
+        .batch_execute("SELECT pg_advisory_unlock(7)")
+        .unwrap();
+    let (first, second) = late.join().unwrap();
+    assert_eq!(
+        first.as_ref().err().map(state).as_deref(),
+        Some("40001"),
+        "{first:?}"
+    );
+    assert_eq!(second.unwrap(), 1);
+    stage.source_wire.release();
+    running.wait(LIMIT).expect(0);
+    assert_eq!(pair.on_destination("SELECT n FROM t WHERE id = 5"), "101");
+    compare::assert_equal_except(pair, &["public.t"]);
 }

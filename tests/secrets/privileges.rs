@@ -52,6 +52,6 @@ fn nothing_is_granted_to_everybody_but_use_next_db() {
     );
     assert_eq!(
         pair.on_destination(WITH_OWNERS_RIGHTS),
-        "refuse_early\ntakes_writes"
+        "enter\nrefuse_early\ntakes_writes"
     );
 }
