@@ -117,7 +117,7 @@ const DRIFTS: &[Drift] = &[
         // What the log holds is no value of the new type.
         "UPDATE retyped SET v = 'seen'; ALTER TABLE retyped ALTER id TYPE uuid USING md5(id::text)::uuid;",
         "columns of table public.retyped have changed",
-        "TRUNCATE retyped; ALTER TABLE retyped ALTER id TYPE uuid USING NULL::uuid;",
+        "SET session_replication_role = replica; TRUNCATE retyped; ALTER TABLE retyped ALTER id TYPE uuid USING NULL::uuid;",
     ),
     drift(
         "UPDATE rekeyed SET v = 'seen' WHERE a = 2;
