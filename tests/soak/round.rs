@@ -334,7 +334,15 @@ impl Round {
         found.extend(complaints);
         found.extend(self.contradictions_of(&intrusions, by, pair));
         testimony.demand_none(&found);
-        compare::assert_equal_except(pair, WRITTEN);
+        let mut differences = compare::differences(pair, WRITTEN);
+        if pair.source.log().contains("was not properly shut down") {
+            differences.retain(|line| !skipped_by_a_crash(pair, line));
+        }
+        assert!(
+            differences.is_empty(),
+            "the databases differ:\n{}",
+            differences.join("\n")
+        );
         self.acknowledged = testimony.number_acknowledged();
         self.snapshots = seen.len();
         self.statuses = statuses;
@@ -396,4 +404,26 @@ fn sleep_while_running(running: &mut Running, time: Duration) {
     while began.elapsed() < time && running.is_running() {
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// After a crash a sequence goes on behind the values that it had written ahead, 32 at most (`SEQ_LOG_VALS`), which
+/// nobody was given. Where that was after the final cycle, the destination's knows nothing of it.
+fn skipped_by_a_crash(pair: &Pair, line: &str) -> bool {
+    let number = |text: &str| -> Option<i64> { text.strip_suffix(" true")?.parse().ok() };
+    let gap = || -> Option<i64> {
+        let (name, values) = line
+            .strip_prefix("sequence ")?
+            .rsplit_once(": source Some(\"")?;
+        let (source, destination) = values.split_once("\"), destination Some(\"")?;
+        let ahead = number(source)? - number(destination.strip_suffix("\")")?)?;
+        let increment: i64 = pair
+            .on_source(&format!(
+                "SELECT seqincrement FROM pg_sequence WHERE seqrelid = '{}'::regclass",
+                name.replace('\'', "''")
+            ))
+            .parse()
+            .ok()?;
+        Some(ahead / increment)
+    };
+    gap().is_some_and(|values| (1..=32).contains(&values))
 }
