@@ -384,11 +384,15 @@ impl Round {
     }
 }
 
-/// Whether a command refuses to go on before `copy` has thrown away what somebody has written.
+/// Whether a command refuses to go on before `copy` has thrown away what somebody has written. The first to find it
+/// names the tables, unless it was killed over that.
 fn was_intruded(outcome: &Outcome) -> bool {
-    outcome
-        .stderr
-        .contains("written into on the destination by somebody else")
+    [
+        "written into on the destination by somebody else",
+        "not every table has been copied; run pg_switchover copy first",
+    ]
+    .iter()
+    .any(|text| outcome.stderr.contains(text))
 }
 
 fn args(words: &[&str]) -> Vec<String> {
