@@ -17,16 +17,6 @@ use crate::support::{VARIED, version_pairs};
 const RUN: &[&str] = &["run", "--create-schema", "--interval=0.05"];
 const SWITCH: &[&str] = &["switch", "--unverified", "--interval=0.05"];
 
-/// The writers' tables go on changing on the destination; and so do their sequences.
-const WRITTEN: &[&str] = &[
-    "workload.account",
-    "workload.transfer",
-    "workload.journal",
-    "workload.journal_entry_seq",
-    "workload.counter",
-    "workload.slot",
-];
-
 fn start_writers(pair: &Pair, kinds: &[Kind]) -> Workload {
     let (source, destination) = (&pair.source, &pair.destination);
     Workload::start(&source.uri(DATABASE), &destination.uri(DATABASE), kinds)
@@ -38,7 +28,7 @@ fn assert_moved(pair: &Pair, writers: Workload) {
     writers.wait_until_moved();
     writers.wait_for_more(50);
     writers.stop().check(&mut pair.destination_client());
-    compare::assert_equal_except(pair, WRITTEN);
+    compare::assert_equal_except(pair, workload::WRITTEN);
 }
 
 fn move_under_load(source: u32, destination: u32) {

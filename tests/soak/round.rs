@@ -6,7 +6,7 @@ use crate::support::compare;
 use crate::support::pair::Pair;
 use crate::support::program::{Outcome, Running};
 use crate::support::stage::SOURCE_IN_CHARGE;
-use crate::support::wait_for;
+use crate::support::{wait_for, workload};
 
 use super::fault::{Fault, Sides};
 use super::plan::{Plan, Step};
@@ -14,16 +14,6 @@ use super::scene::{BOUND, Scene};
 use super::watchers::{Intruder, Intrusions};
 
 const DESTINATION_IN_CHARGE: &str = "pg_switchover: the destination is in charge";
-
-/// The writers' tables go on changing on the destination; and so do their sequences.
-const WRITTEN: &[&str] = &[
-    "workload.account",
-    "workload.transfer",
-    "workload.journal",
-    "workload.journal_entry_seq",
-    "workload.counter",
-    "workload.slot",
-];
 
 /// What has happened so far.
 #[derive(Default)]
@@ -338,7 +328,7 @@ impl Round {
         found.extend(complaints);
         found.extend(self.contradictions_of(&intrusions, by, pair));
         testimony.demand_none(&found);
-        let mut differences = compare::differences(pair, WRITTEN);
+        let mut differences = compare::differences(pair, workload::WRITTEN);
         if pair.source.log().contains("was not properly shut down") {
             differences.retain(|line| !skipped_by_a_crash(pair, line));
         }

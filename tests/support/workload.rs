@@ -25,6 +25,16 @@ use super::wait_for;
 /// Creates the tables that the writers use, in schema `workload`.
 pub const SCHEMA: &str = include_str!("workload.sql");
 
+/// The writers' tables go on changing on the destination; and so do their sequences.
+pub const WRITTEN: &[&str] = &[
+    "workload.account",
+    "workload.transfer",
+    "workload.journal",
+    "workload.journal_entry_seq",
+    "workload.counter",
+    "workload.slot",
+];
+
 /// The isolation levels, by the words of SQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isolation {

@@ -65,23 +65,23 @@ fn row_11_the_answer_is_lost_while_the_flips_commit_waits_for_a_standby() {
         crash.stage.pair.on_source(waits) == "1"
     });
     crash.stage.source_wire.reset();
-    running
-        .wait(LIMIT)
-        .expect(0)
-        .expect_stderr("no synchronous standby of the source has confirmed the flip")
-        .expect_stderr("the flip has committed, though its answer was lost");
+    found_by_looking(running.wait(LIMIT))
+        .expect_stderr("no synchronous standby of the source has confirmed the flip");
     lose_the_standby(&crash, "");
     crash.assert_moved();
+}
+
+fn found_by_looking(outcome: Outcome) -> Outcome {
+    outcome
+        .expect(0)
+        .expect_stderr("the flip has committed, though its answer was lost")
 }
 
 #[test]
 fn row_12_the_flips_answer_is_lost() {
     let mut crash = Crash::new();
     let running = crash.switch_up_to(FLIP, Action::DropReply, 20_000);
-    running
-        .wait(LIMIT)
-        .expect(0)
-        .expect_stderr("the flip has committed, though its answer was lost");
+    found_by_looking(running.wait(LIMIT));
     crash.assert_moved();
 }
 
@@ -100,10 +100,7 @@ fn row_12_the_flips_answer_is_lost_and_nobody_else_is_let_in() {
     });
     crash.stage.source_wire.at(FLIP, Action::DropReply);
     crash.stage.destination_wire.release();
-    running
-        .wait(LIMIT)
-        .expect(0)
-        .expect_stderr("the flip has committed, though its answer was lost");
+    found_by_looking(running.wait(LIMIT));
     std::fs::write(&hba, before).unwrap();
     source.psql("postgres", "SELECT pg_reload_conf()");
     wait_for("the door to be open", LIMIT, || {
@@ -191,10 +188,7 @@ fn row_14_the_source_dies_after_the_flip() {
     crash.stage.pair.source.stop_immediate();
     crash.stage.source_wire.reset();
     crash.stage.pair.source.start_again();
-    running
-        .wait(LIMIT)
-        .expect(0)
-        .expect_stderr("the flip has committed, though its answer was lost");
+    found_by_looking(running.wait(LIMIT));
     crash.assert_moved();
 }
 
