@@ -27,9 +27,6 @@ use crate::stop::Stop;
 /// the application wait, and all writers behind that.
 const PAGES: i64 = 8192;
 
-/// How often such a statement gives way to others.
-const GIVE_WAY: u32 = 20;
-
 /// The first version that reads a range of ctids without reading the rest of the table.
 const RANGE_SCANS: i32 = 140_000;
 
@@ -131,7 +128,7 @@ pub fn log_keys(
         );
         match session.execute(&what, &sql) {
             Err(error)
-                if given_way < GIVE_WAY && lock::gave_way(&error) && !session.is_closed() =>
+                if given_way < lock::GIVE_WAY && lock::gave_way(&error) && !session.is_closed() =>
             {
                 log::info!(
                     "logging the rows of partition {partition} gave way, and goes on: {error}"

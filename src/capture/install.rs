@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::drift::Capture;
 use super::state::Phase;
 use super::{state, table};
-use crate::catalog::{Catalog, Oid, Relation, Selection};
+use crate::catalog::{CREATE_SCHEMA, Catalog, Oid, Relation, Selection};
 use crate::error::Result;
 use crate::ident::literal;
 use crate::lock::{self, Locks, Patience};
@@ -46,11 +46,12 @@ pub fn install(
         .map(|text| literal(text))
         .collect();
     let sql = format!(
-        "{}\nINSERT INTO switchover.state
+        "{}{}\nINSERT INTO switchover.state
            (source_identity, destination_identity, destination_name, selection, initialized_at)
          VALUES ({}, {}, {}, ARRAY[{}]::text[], pg_catalog.clock_timestamp())
          ON CONFLICT (singleton) DO UPDATE SET destination_name = excluded.destination_name,
                                                selection = excluded.selection;",
+        CREATE_SCHEMA,
         include_str!("install.sql"),
         literal(parties.source_identity),
         literal(parties.destination_identity),

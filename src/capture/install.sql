@@ -1,25 +1,9 @@
--- Everything that capture needs on the source except what belongs to one table. Safe to run again.
+-- Everything that capture needs on the source except what belongs to one table. Safe to run again;
+-- catalog/create_schema.sql comes first.
 --
 -- The trigger functions run as their owner, whatever the writer's role may see, so nothing in them is
 -- looked up through search_path: every object and every operator is named with its schema.
 
--- Event triggers of the application run in our session, and may read its views (session.rs).
-SELECT pg_catalog.set_config(name, '', true) FROM pg_catalog.pg_settings
- WHERE name = 'restrict_nonsystem_relation_kind';
-CREATE SCHEMA IF NOT EXISTS switchover;
--- Somebody may have made it since we looked, to own what we make in it (catalog/schema_owner.sql).
-DO $$
-BEGIN
-    IF EXISTS (SELECT FROM pg_catalog.pg_namespace n
-                 JOIN pg_catalog.pg_roles o ON o.oid = n.nspowner
-                 JOIN pg_catalog.pg_roles own ON own.rolname = current_user
-                WHERE n.nspname = 'switchover' AND o.oid <> own.oid AND NOT o.rolsuper
-                  AND (own.rolsuper OR NOT pg_catalog.pg_has_role(o.oid, 'USAGE'))) THEN
-        RAISE EXCEPTION 'schema switchover belongs to another role' USING ERRCODE = '42501';
-    END IF;
-END
-$$;
-REVOKE ALL ON SCHEMA switchover FROM PUBLIC;
 -- use_next_db() is for everyone, and calling it takes USAGE on its schema; nothing else in it is granted.
 GRANT USAGE ON SCHEMA switchover TO PUBLIC;
 

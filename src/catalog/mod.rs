@@ -10,6 +10,7 @@ pub mod objects;
 mod order;
 mod pattern;
 mod policies;
+mod schema;
 mod types;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -19,10 +20,11 @@ pub use compare_sequences::looser_sequences;
 pub use order::order;
 pub use pattern::Selection;
 pub use policies::{bound_role, forced, forced_there, no_force, refuse_forced, refuse_policies};
+pub use schema::{CREATE_SCHEMA, refuse_untrusted_schema};
 pub use types::{Spelled, UserType};
 
 use crate::error::{Error, Result};
-use crate::ident::{QualifiedName, ident};
+use crate::ident::QualifiedName;
 use crate::session::Session;
 
 /// A relation's identity on its own server.
@@ -155,27 +157,6 @@ pub struct KeyColumn {
     pub deterministic: bool,
     /// As [`Column::plain_text`].
     pub plain_text: bool,
-}
-
-/// Refuses a schema `switchover` of somebody who could have put anything into it, before anything of it is
-/// read or called.
-///
-/// # Errors
-/// It belongs to a role that ours has no reason to trust.
-pub fn refuse_untrusted_schema(session: &mut Session) -> Result<()> {
-    let sql = include_str!("schema_owner.sql");
-    let rows = session.query("look whose schema switchover is", sql, &[])?;
-    let Some(row) = rows.first() else {
-        return Ok(());
-    };
-    let (owner, own): (String, String) = (row.get(0), row.get(1));
-    Err(Error::failed(format!(
-        "schema switchover on the {} belongs to role {}, which role {} does not trust",
-        session.side(),
-        ident(&owner),
-        ident(&own)
-    ))
-    .mend("connect as the role that ran init, or, if nobody has, drop or rename that schema"))
 }
 
 impl KeyColumn {

@@ -18,9 +18,6 @@ use super::crew::{Crew, lock, run};
 /// The first version that takes `NOT VALID` for a partitioned table's foreign key.
 const NOT_VALID_ON_PARTITIONED: i32 = 180_000;
 
-/// How often the check of a foreign key is begun, if others want its table.
-const CHECKS: u32 = 20;
-
 /// An object that is made later.
 #[derive(Debug, Clone)]
 pub struct Postponed {
@@ -335,7 +332,7 @@ fn check(session: &mut Session, crew: &Crew<'_>, (name, sql): (&str, &str)) -> R
     loop {
         match session.execute("check the rows", sql) {
             Err(error)
-                if attempt < CHECKS
+                if attempt < courtesy::GIVE_WAY
                     && courtesy::gave_way(&error)
                     && !session.is_closed()
                     && !crew.over() =>

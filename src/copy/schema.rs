@@ -105,9 +105,6 @@ const RESTORE_NAME: &str = "pg_switchover: pg_restore";
 /// How long a session that was told to end may take.
 const RESTORE_ENDS: Duration = Duration::from_secs(30);
 
-/// How often pg_dump is begun, if others want one of the tables.
-const DUMPS: u32 = 20;
-
 impl<'a> Schema<'a> {
     /// Dumps the schema of the source: all of it, whatever tables were selected, because a table may
     /// need any of the types, functions and extensions.
@@ -161,7 +158,7 @@ impl<'a> Schema<'a> {
             let what = "dump the schema of the source";
             let server = (source, Side::Source, DUMP_NAME);
             match tools::run_on(server, command, what, &self.said(), self.stop) {
-                Err(error) if attempt < DUMPS && lock::times() > given_way => {
+                Err(error) if attempt < lock::GIVE_WAY && lock::times() > given_way => {
                     log::info!("pg_dump gave way, and begins again: {error}");
                     attempt += 1;
                 }

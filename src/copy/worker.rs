@@ -22,9 +22,6 @@ use crate::session::{Session, copy_error};
 /// and a message per row costs more than the row.
 const BLOCK: usize = 64 << 10;
 
-/// How often a chunk is begun, if others want its table.
-const ATTEMPTS: u32 = 20;
-
 /// What all workers work on.
 pub struct Work<'a> {
     /// The source's address.
@@ -101,7 +98,9 @@ impl Ends {
                     break Some((snapshot, copied));
                 }
                 Read::Rewritten => break None,
-                Read::GaveWay(error) if attempt >= ATTEMPTS || crew.over() => return Err(error),
+                Read::GaveWay(error) if attempt >= courtesy::GIVE_WAY || crew.over() => {
+                    return Err(error);
+                }
                 Read::GaveWay(error) => {
                     log::info!(
                         "reading table {} gave way, and begins again: {error}",

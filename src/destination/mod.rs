@@ -78,8 +78,13 @@ pub struct CopiedTable {
 /// The destination belongs to a switchover from another source; or as the server says.
 pub fn install_and_claim(session: &mut Session, source_identity: &str) -> Result<Claim> {
     refuse_foreign(session, source_identity)?;
-    session.execute("create the bookkeeping", include_str!("install.sql"))?;
+    install(session, "create the bookkeeping")?;
     claim(session, source_identity)
+}
+
+fn install(session: &mut Session, what: &str) -> Result<()> {
+    let sql = [catalog::CREATE_SCHEMA, include_str!("install.sql")].concat();
+    session.execute(what, &sql)
 }
 
 /// Refuses a schema `switchover` that is somebody else's: nothing may be put into it, and above all it
@@ -135,7 +140,7 @@ pub fn claim(session: &mut Session, source_identity: &str) -> Result<Claim> {
         .query_one("look for the guard", guarded, &[])?
         .get::<_, bool>(0)
     {
-        session.execute("complete the bookkeeping", include_str!("install.sql"))?;
+        install(session, "complete the bookkeeping")?;
     }
     let run = run_token(session)?;
     let row = session.query_one(

@@ -24,6 +24,9 @@ const LOOKS: u32 = 8;
 /// would end one of those who wait for each other, and it might not be us.
 const PAUSE: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(200)];
 
+/// How often a piece of reading is begun before it fails for having to give way.
+pub const GIVE_WAY: u32 = 20;
+
 /// Before another connection is tried.
 const RECONNECT: Duration = Duration::from_secs(1);
 

@@ -37,11 +37,7 @@ pub struct Both {
 /// # Errors
 /// It is not named, cannot be reached, or is too old.
 pub fn open(options: &Options, side: Side) -> Result<Session> {
-    let option = match side {
-        Side::Source => &options.source,
-        Side::Destination => &options.destination,
-    };
-    let conninfo = Conninfo::resolve(side, option.as_deref())?;
+    let conninfo = conninfo(options, side)?;
     Session::open(&conninfo, side, options.command.name())
 }
 
@@ -51,15 +47,19 @@ pub fn open(options: &Options, side: Side) -> Result<Session> {
 /// # Errors
 /// As [`open`].
 pub fn open_to_ask(options: &Options, side: Side) -> Result<Session> {
-    let option = match side {
-        Side::Source => &options.source,
-        Side::Destination => &options.destination,
-    };
-    let conninfo = Conninfo::resolve(side, option.as_deref())?.impatient();
+    let conninfo = conninfo(options, side)?.impatient();
     let mut session = Session::open(&conninfo, side, options.command.name())?;
     let limit = conninfo.patience().as_millis();
     session.execute("set up a session", &format!("SET lock_timeout = {limit}"))?;
     Ok(session)
+}
+
+fn conninfo(options: &Options, side: Side) -> Result<Conninfo> {
+    let option = match side {
+        Side::Source => &options.source,
+        Side::Destination => &options.destination,
+    };
+    Conninfo::resolve(side, option.as_deref())
 }
 
 impl Both {
@@ -69,11 +69,8 @@ impl Both {
     /// As [`open`]; a side is a standby; both are the same; another run is at work.
     pub fn open(options: &Options) -> Result<Both> {
         // Both are resolved before either is opened: a missing option is said at once.
-        for (side, option) in [
-            (Side::Source, &options.source),
-            (Side::Destination, &options.destination),
-        ] {
-            Conninfo::resolve(side, option.as_deref())?;
+        for side in [Side::Source, Side::Destination] {
+            conninfo(options, side)?;
         }
         let mut source = open(options, Side::Source)?;
         let mut destination = open(options, Side::Destination)?;

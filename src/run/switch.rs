@@ -17,9 +17,6 @@ use crate::switch::{self, Setup, Window, after};
 /// No verify has passed since the copy; what [`switch::switch`] says.
 pub fn command(options: &Options, mut both: Both, stop: &Stop) -> Result<()> {
     let state = both.state()?;
-    if state.phase != Phase::Switched {
-        after::refuse_unable(&mut both.source, options.after_switch)?;
-    }
     if state.phase == Phase::Switched {
         log::info!(
             "the switch was done at {}: the destination is in charge",
@@ -34,6 +31,7 @@ pub fn command(options: &Options, mut both: Both, stop: &Stop) -> Result<()> {
         }
         return Ok(());
     }
+    after::refuse_unable(&mut both.source, options.after_switch)?;
     refuse_unverified(options, &state)?;
     let mut prepared = open::prepare(options, both, state, stop)?;
     switch(options, &mut prepared, stop)

@@ -28,9 +28,6 @@ const LOOK: Duration = Duration::from_millis(100);
 /// statements cancels nothing.
 const CANCEL_AGAIN: Duration = Duration::from_secs(1);
 
-/// How often a piece of work is begun, if others want its table.
-const ATTEMPTS: u32 = 20;
-
 struct Origin {
     conninfo: Conninfo,
     snapshot: String,
@@ -148,7 +145,7 @@ impl<'a> Crew<'a> {
     /// # Errors
     /// As `work`; it had to give way too often.
     pub fn patiently<R>(&self, table: &Relation, work: impl Fn() -> Result<R>) -> Result<R> {
-        for _ in 1..ATTEMPTS {
+        for _ in 1..lock::GIVE_WAY {
             match work() {
                 Err(error)
                     if lock::gave_way(&error)
