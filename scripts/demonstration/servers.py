@@ -89,8 +89,9 @@ class Home:
 class Server:
     """A running server with the superuser postgres and the database "shop"."""
 
-    def __init__(self, home, side, bin_directory, psql):
+    def __init__(self, home, side, bin_directory, psql, settings=""):
         self.home, self.side, self._bin, self._psql = home, side, bin_directory, psql
+        self._settings = SETTINGS + settings
         self.directory = home.file(side)
         self.data = os.path.join(self.directory, "data")
         self.log = os.path.join(self.directory, "log")
@@ -135,7 +136,7 @@ class Server:
         for attempt in range(5):
             self.port = free_port()
             with open(os.path.join(self.data, "postgresql.conf"), "a") as settings:
-                settings.write(f"{SETTINGS}port = {self.port}\n")
+                settings.write(f"{self._settings}port = {self.port}\n")
             if self._starts():
                 self.home.add_password(self.port)
                 return
@@ -152,12 +153,17 @@ class Server:
             try:
                 with open(os.path.join(self.data, "postmaster.pid")) as status:
                     if "ready" in status.read():
-                        self.pid = postmaster.pid
+                        self._postmaster, self.pid = postmaster, postmaster.pid
                         return True
             except FileNotFoundError:
                 pass
             time.sleep(0.02)
         return False
+
+    def stop(self):
+        """Ends the server, and its sessions with it."""
+        self._postmaster.send_signal(signal.SIGINT)
+        self._postmaster.wait()
 
     @property
     def uri(self):

@@ -1,0 +1,131 @@
+"""The copy: from an empty destination to one that can be used, beside pgcopydb and pg_dump with pg_restore."""
+
+import os
+import shutil
+import subprocess
+
+from demonstration.servers import Failure
+
+from .bed import ROOT, same, say
+from .table import Table, ratio, spread
+
+SQL = os.path.join(ROOT, "scripts", "demonstration")
+JOBS = "2"
+
+BIG = """
+CREATE TABLE big (id bigint PRIMARY KEY, at timestamptz NOT NULL, who int NOT NULL, amount numeric(12,2), note text);
+INSERT INTO big SELECT i, timestamptz '2026-01-01' + i * interval '1 second', i % 1000, i / 7.0, repeat(md5(i::text), 3)
+  FROM generate_series(1, {rows}) i;
+CREATE INDEX ON big (who);
+CREATE INDEX ON big (at);
+"""
+TABLES = ("pgbench_accounts", "pgbench_branches", "pgbench_tellers", 'shop."Order"', "shop.product", "shop.event", "big")
+
+
+def pgcopydb():
+    """The path of pgcopydb; Debian's package manager brings it."""
+    if not shutil.which("pgcopydb"):
+        say("installing pgcopydb")
+        sudo = [] if os.geteuid() == 0 else ["sudo"]
+        for step in (["apt-get", "-q", "update"], ["apt-get", "-q", "-y", "--no-install-recommends", "install", "pgcopydb"]):
+            done = subprocess.run(
+                [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", *step], stdin=subprocess.DEVNULL, capture_output=True, text=True
+            )
+        if done.returncode:
+            raise Failure(f"pgcopydb could not be installed: {done.stderr[-500:]}")
+    return shutil.which("pgcopydb")
+
+
+def with_tool(bed, source, destination):
+    """init, copy and the first cycle, which makes the whole consistent; drop for the next peer."""
+    seconds = bed.tool(source, destination, "init", "-q")[1]
+    seconds += bed.tool(source, destination, "copy", "--create-schema", "-q", "-j", JOBS)[1]
+    seconds += bed.tool(source, destination, "sync", "-q")[1]
+    bed.tool(source, destination, "drop", "-q")
+    return seconds
+
+
+def with_pgcopydb(bed, source, destination):
+    """clone brings everything, and runs VACUUM ANALYZE."""
+    directory = bed.home.file("pgcopydb")
+    try:
+        return bed.run([
+            pgcopydb(), "clone", "--source", source.uri, "--target", destination.uri, "--dir", directory,
+            "--table-jobs", JOBS, "--index-jobs", JOBS, "--no-owner", "--split-tables-larger-than", "50MB",
+        ])
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def with_pg_dump(bed, source, destination):
+    """The directory format in parallel, and the statistics, without which a database is not usable."""
+    directory = bed.home.file("dump")
+    try:
+        return bed.run(
+            f"pg_dump -Fd -j{JOBS} -f {directory} '{source.uri}' && pg_restore -j{JOBS} -d '{destination.uri}' {directory}"
+            f" && vacuumdb -q --analyze-only -j{JOBS} '{destination.uri}'", shell=True,
+        )
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+PEERS = {"pg_switchover": with_tool, "pgcopydb": with_pgcopydb, "pg_dump, pg_restore": with_pg_dump}
+
+
+def whole(bed, source, options):
+    """All tables with everything that belongs to them."""
+    seconds = {name: [] for name in PEERS}
+    for turn in range(options.rounds):
+        for name, peer in PEERS.items():
+            say(f"copy, round {turn + 1}: {name}")
+            with bed.servers("destination") as (destination,):
+                source.query("CHECKPOINT")
+                seconds[name].append(peer(bed, source, destination))
+                same(source, destination, TABLES)
+    size = source.query("SELECT pg_size_pretty(pg_database_size('shop'))")
+    table = Table(
+        f"Copy of a database of {size}, from an empty destination to a usable one ({JOBS} jobs)",
+        "", "seconds", "against the best peer",
+    )
+    best = min((seconds[name] for name in PEERS if name != "pg_switchover"), key=lambda values: sorted(values)[len(values) // 2])
+    for name, values in seconds.items():
+        table.row(name, spread(values, digits=2), ratio(values, best))
+    table.print()
+
+
+def one_table(bed, options):
+    """The rows of one big table alone, beside a pipe of two psql."""
+    seconds = {"pg_switchover": [], "psql | psql, binary": []}
+    with bed.servers("source") as (source,):
+        source.query(BIG.format(rows=options.rows).split("CREATE INDEX")[0].replace(" PRIMARY KEY", ""))
+        source.query("ALTER TABLE big ALTER id SET NOT NULL")
+        schema = "CREATE TABLE big (id bigint NOT NULL, at timestamptz NOT NULL, who int NOT NULL, amount numeric(12,2), note text)"
+        for turn in range(options.rounds):
+            for name in seconds:
+                say(f"one big table, round {turn + 1}: {name}")
+                with bed.servers("destination") as (destination,):
+                    destination.query(schema)
+                    if name == "pg_switchover":
+                        bed.tool(source, destination, "init", "-q")
+                        seconds[name].append(bed.tool(source, destination, "copy", "-q", "-j", JOBS)[1])
+                        bed.tool(source, destination, "drop", "-q")
+                    else:
+                        out, into = (f"psql -Xq -d '{server.uri}' -c 'COPY big {way} (FORMAT binary)'"
+                                     for server, way in ((source, "TO STDOUT"), (destination, "FROM STDIN")))
+                        seconds[name].append(bed.run(f"set -o pipefail; {out} | {into}", shell=True))
+                    same(source, destination, ("big",))
+    table = Table(f"Rows of one big table ({options.rows:,}), no index", "", "seconds", "against the pipe")
+    for name, values in seconds.items():
+        table.row(name, spread(values, digits=2), ratio(values, seconds["psql | psql, binary"]))
+    table.print()
+
+
+def run(bed, options):
+    """Prints both tables."""
+    with bed.servers("source") as (source,):
+        source.load(os.path.join(SQL, "pgbench.sql"), scale=options.scale)
+        source.load(os.path.join(SQL, "shop.sql"))
+        source.query(BIG.format(rows=options.rows))
+        source.query("VACUUM ANALYZE")
+        whole(bed, source, options)
+    one_table(bed, options)
