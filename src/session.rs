@@ -21,8 +21,12 @@ const SETTINGS: &str = include_str!("session.sql");
 /// On the source we read tables, by name. A table that its owner replaces by a view or foreign table in between
 /// would run what that owner likes with our rights (pg_dump's CVE-2024-7348, which brought the setting). Not on
 /// the destination, where constraints may call functions that read views.
-const TABLES_ONLY: &str = "SELECT pg_catalog.set_config(name, 'view, foreign-table', false)
-    FROM pg_catalog.pg_settings WHERE name = 'restrict_nonsystem_relation_kind';\n";
+const TABLES_ONLY: &str =
+    "SELECT pg_catalog.set_config('restrict_nonsystem_relation_kind', 'view, foreign-table', false)
+    WHERE pg_catalog.current_setting('restrict_nonsystem_relation_kind', true) IS NOT NULL;\n";
+
+/// See [`Session::commit_later`].
+pub const COMMIT_LATER: &str = "SET synchronous_commit = off;";
 
 /// One connection to one of the two databases. Its transaction, if any, ends with it.
 pub struct Session {
@@ -127,6 +131,16 @@ impl Session {
     /// The first statement that fails ends the message.
     pub fn execute(&mut self, what: &str, sql: &str) -> Result<()> {
         self.call(what, |client| client.batch_execute(sql))
+    }
+
+    /// Lets the commits that follow in this session be on disk a little later: for many small ones that are all
+    /// repeated if they are lost, and whose end a commit of another session makes sure of, which flushes what came
+    /// before it as well.
+    ///
+    /// # Errors
+    /// As the server says.
+    pub fn commit_later(&mut self) -> Result<()> {
+        self.execute("set up commits", COMMIT_LATER)
     }
 
     /// Runs a whole transaction in one message, and ends it if it fails.
@@ -245,6 +259,14 @@ impl Drop for Session {
 pub struct CopyOut<'a> {
     reader: CopyOutReader<'a>,
     wire: Arc<Wire>,
+}
+
+impl CopyOut<'_> {
+    /// Returns a counter that goes up by one for each row which has not become a piece of its own, and down for each
+    /// piece too many of a row: with the number of pieces read it tells about how many rows there were.
+    pub fn swallowed(&self) -> i64 {
+        self.wire.swallowed()
+    }
 }
 
 impl Read for CopyOut<'_> {

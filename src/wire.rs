@@ -6,7 +6,7 @@
 //! that is given up wakes the waiting call, which fails as if the network had failed.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -21,6 +21,8 @@ pub struct Wire {
     calls: AtomicU64,
     /// Counts reads and writes that got through.
     moved: AtomicU64,
+    /// Rows of COPYs that came as messages of their own, less the messages that the driver has seen of them.
+    swallowed: AtomicI64,
     condemned: AtomicBool,
     state: Mutex<State>,
 }
@@ -137,6 +139,16 @@ impl Wire {
     /// Notes that bytes went through.
     pub fn note_moved(&self) {
         self.moved.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes how many rows of COPYs have come so far, beyond the messages that the driver has got.
+    pub fn note_swallowed(&self, rows: i64) {
+        self.swallowed.store(rows, Ordering::Relaxed);
+    }
+
+    /// Returns that number.
+    pub fn swallowed(&self) -> i64 {
+        self.swallowed.load(Ordering::Relaxed)
     }
 
     /// Fails once the connection is condemned.

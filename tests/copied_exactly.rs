@@ -138,25 +138,68 @@ fn a_big_table_that_changes_while_it_is_copied_in_chunks_arrives_whole() {
     pair.run(&["verify", "-q"]).expect(0);
 }
 
+/// A copy of BIG's table waits at a gate, which the destination has before one row or all.
+fn gated(condition: &str) -> String {
+    format!(
+        "CREATE TABLE public.big (id int PRIMARY KEY, n bigint NOT NULL DEFAULT 0, filler text NOT NULL);
+         CREATE FUNCTION public.gate() RETURNS boolean LANGUAGE plpgsql AS
+             $$ BEGIN PERFORM pg_advisory_xact_lock_shared(42); RETURN true; END $$;
+         ALTER TABLE public.big ADD CHECK ({condition})"
+    )
+}
+
+const WAIT_AT_THE_GATE: &str =
+    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+
+#[test]
+fn one_big_table_keeps_all_jobs_busy_at_once() {
+    let pair = Pair::new(15, 18);
+    pair.on_source(BIG);
+    pair.on_destination(&gated("public.gate()"));
+    pair.run(&["init", "-q"]).expect(0);
+    let mut gate = pair.destination_client();
+    gate.execute("SELECT pg_advisory_lock(42)", &[]).unwrap();
+    let copy = pair.spawn(&["copy", "-q", "--jobs=4"]);
+    wait_for("four writers of one table", Duration::from_secs(60), || {
+        pair.on_destination(WAIT_AT_THE_GATE) == "4"
+    });
+    gate.execute("SELECT pg_advisory_unlock(42)", &[]).unwrap();
+    copy.wait(Duration::from_secs(60)).expect(0);
+    assert_eq!(
+        pair.on_destination("SELECT count(*) FROM public.big"),
+        "42000"
+    );
+}
+
+#[test]
+fn rows_that_fill_a_block_to_their_end_arrive() {
+    // As they travel, headers included, texts and words are a few bytes more than a block of 64 kB.
+    let pair = Pair::new(15, 18);
+    pair.on_source(
+        "CREATE TYPE public.note AS (number int, words text);
+         CREATE TABLE public.texts (id int PRIMARY KEY, note public.note);
+         CREATE TABLE public.words (id int PRIMARY KEY, words text);
+         INSERT INTO public.texts SELECT i, ROW(i, repeat('x', 32763))::public.note FROM generate_series(1, 2) i;
+         INSERT INTO public.words SELECT i, repeat('x', 32746) FROM generate_series(1, 2) i;
+         CREATE TABLE public.large (id int PRIMARY KEY, words text);
+         INSERT INTO public.large SELECT i, repeat('y', 300000) FROM generate_series(1, 3) i",
+    );
+    moved(&pair, &["--create-schema"]);
+    compare::assert_equal(&pair);
+}
+
 #[test]
 fn all_chunks_of_a_table_are_read_in_one_snapshot() {
     let pair = Pair::new(15, 18);
     pair.on_source(BIG);
-    pair.on_destination(
-        "CREATE TABLE public.big (id int PRIMARY KEY, n bigint NOT NULL DEFAULT 0, filler text NOT NULL);
-         CREATE FUNCTION public.gate() RETURNS boolean LANGUAGE plpgsql AS
-             $$ BEGIN PERFORM pg_advisory_xact_lock_shared(42); RETURN true; END $$;
-         ALTER TABLE public.big ADD CHECK (id > 1 OR public.gate())",
-    );
+    pair.on_destination(&gated("id > 1 OR public.gate()"));
     pair.run(&["init", "-q"]).expect(0);
     let mut gate = pair.destination_client();
     gate.execute("SELECT pg_advisory_lock(42)", &[]).unwrap();
     // One worker reads the second chunk when it has written the first, which waits at the gate.
     let copy = pair.spawn(&["copy", "-q", "--jobs=1"]);
     wait_for("the first row", Duration::from_secs(60), || {
-        pair.on_destination(
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted",
-        ) == "1"
+        pair.on_destination(WAIT_AT_THE_GATE) == "1"
     });
     // From the first chunk to the end of the second, and a key from the second into the first's gap.
     pair.on_source(

@@ -10,6 +10,7 @@ mod connect;
 mod environment;
 mod failure;
 mod keyword;
+mod merge;
 mod parse;
 mod passfile;
 mod service;

@@ -18,6 +18,7 @@ use postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect};
 use postgres_openssl::{MakeTlsConnector, TlsConnector, TlsStream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
+use super::merge::Merge;
 use crate::wire::Wire;
 
 /// Length 8 and the code 80877103.
@@ -89,6 +90,7 @@ impl Opening {
         self.wire.attach();
         Ok(Stream {
             inner,
+            merge: Merge::new(),
             wire: self.wire,
         })
     }
@@ -105,6 +107,7 @@ async fn has_tls(socket: &mut Socket) -> io::Result<bool> {
 /// An open stream.
 pub(super) struct Stream {
     inner: Inner,
+    merge: Merge,
     wire: Arc<Wire>,
 }
 
@@ -138,11 +141,22 @@ impl AsyncRead for Stream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.wire.check()?;
-        let result = match &mut self.inner {
-            Inner::Plain(socket) => Pin::new(socket).poll_read(cx, buffer),
-            Inner::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
-        };
-        self.moved(cx, result)
+        let this = &mut *self;
+        while !this.merge.pass(buffer) {
+            let mut room = ReadBuf::new(this.merge.room());
+            let result = match &mut this.inner {
+                Inner::Plain(socket) => Pin::new(socket).poll_read(cx, &mut room),
+                Inner::Tls(stream) => Pin::new(stream).poll_read(cx, &mut room),
+            };
+            let count = room.filled().len();
+            if count == 0 || !matches!(result, Poll::Ready(Ok(()))) {
+                return this.moved(cx, result);
+            }
+            this.merge.arrived(count);
+        }
+        this.wire.note_swallowed(this.merge.swallowed);
+        this.wire.note_moved();
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -28,6 +28,7 @@ pub fn analyze(
     let work = |crew: &Crew<'_>, number: usize| {
         let purpose = format!("copy analyze {number}");
         let mut session = crew.open(conninfo, Side::Destination, &purpose)?;
+        session.commit_later()?;
         while !crew.over() {
             let Some(relation) = lock(&queue).next() else {
                 break;

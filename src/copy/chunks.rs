@@ -12,6 +12,9 @@ use crate::ident::QualifiedName;
 /// A table below this is one chunk: opening a snapshot for it would cost more than it saves.
 pub const SMALL: u64 = 64 << 20;
 
+/// No chunk of a table that is split is smaller than this on purpose: each is a transaction on either side.
+const LEAST: u64 = 16 << 20;
+
 /// No chunk reads much more than this, because its ACCESS SHARE lock makes a TRUNCATE or an ALTER
 /// of the table wait, and because that much has to be done again after a failure.
 const LARGEST: u64 = 256 << 20;
@@ -99,7 +102,7 @@ fn whole_table(table: usize, relation: &Relation) -> Chunk {
 
 fn split_table(table: usize, relation: &Relation, limits: Limits) -> Vec<Chunk> {
     let total = unsigned(relation.bytes);
-    let piece = (total / (limits.jobs.max(1) as u64 * CHUNKS_PER_JOB)).clamp(SMALL, LARGEST);
+    let piece = (total / (limits.jobs.max(1) as u64 * CHUNKS_PER_JOB)).clamp(LEAST, LARGEST);
     if !relation.partitioned {
         let leaf = Leaf {
             table,
@@ -168,7 +171,8 @@ impl Leaf<'_> {
     }
 }
 
-fn unsigned(number: i64) -> u64 {
+/// Returns a number of things, 0 for what is negative.
+pub fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
@@ -270,8 +274,10 @@ mod tests {
 
     #[test]
     fn one_large_table_keeps_every_worker_busy() {
-        let relation = table("t", 1024);
-        assert!(split(&[&relation], &none(), FOUR).len() >= 12);
+        for (megabytes, chunks) in [(1024, 12), (65, 4)] {
+            let relation = table("t", megabytes);
+            assert!(split(&[&relation], &none(), FOUR).len() >= chunks);
+        }
     }
 
     #[test]

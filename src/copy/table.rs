@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::chunks::Chunk;
+use super::chunks::{Chunk, unsigned};
 use super::crew::Crew;
 use crate::catalog::Relation;
 use crate::destination::LOCK_TIMEOUT;
@@ -193,7 +193,8 @@ impl<'a> Table<'a> {
     pub fn done(&self) -> (u64, u64, u64) {
         (
             self.progress.weight.load(Ordering::Relaxed),
-            self.progress.rows.load(Ordering::Relaxed),
+            // What is guessed may be behind by a message or two.
+            unsigned(self.progress.rows.load(Ordering::Relaxed).cast_signed()),
             self.progress.bytes.load(Ordering::Relaxed),
         )
     }

@@ -18,8 +18,8 @@ use crate::error::{Error, Result, Side};
 use crate::lock as courtesy;
 use crate::session::{Session, copy_error};
 
-/// Bytes handed to the destination at once: the driver sends what it is given message by message,
-/// and a message per row costs more than the row.
+/// Bytes handed to the destination at once: the driver makes a message of what it is given, and a message
+/// per row would cost more than the row.
 const BLOCK: usize = 64 << 10;
 
 /// What all workers work on.
@@ -79,6 +79,10 @@ impl Ends {
     fn work(&mut self, work: &Work<'_>, crew: &Crew<'_>) -> Result<()> {
         self.source.execute("set a lock time-out", LOCK_TIMEOUT)?;
         writer(&mut self.destination, work.run)?;
+        // Rows and the note of their table are one commit, or come in this order: what a crash of the destination
+        // takes back is copied again. The note that the copy is complete, without which nothing is forgotten,
+        // waits for the disk.
+        self.destination.commit_later()?;
         while !crew.over() {
             let Some(chunk) = lock(&work.queue).pop_front() else {
                 break;
@@ -231,12 +235,15 @@ impl Ends {
         let failed_read = |error| copy_error(Side::Source, &read, &error);
         let failed_write = |error| copy_error(Side::Destination, &write, &error);
         let mut block = Vec::with_capacity(2 * BLOCK);
+        let mut swallowed = reader.swallowed();
         loop {
             crew.check()?;
             let end = match fill(&mut reader, &mut block, &mut tally.rows) {
                 Ok(end) => end,
                 Err(error) => return Ok(Piped::Stopped(failed_read(error))),
             };
+            let before = std::mem::replace(&mut swallowed, reader.swallowed());
+            tally.rows = tally.rows.wrapping_add_signed(swallowed - before);
             writer.write_all(&block).map_err(failed_write)?;
             tally.add(table, chunk, block.len() as u64);
             block.clear();
@@ -246,6 +253,10 @@ impl Ends {
             // A row larger than the block is not worth a copy of its own.
             let row = reader.fill_buf().map_err(failed_read)?;
             let length = row.len();
+            if length == 0 {
+                // It must not be asked again once it has come to its end.
+                break;
+            }
             if length >= BLOCK {
                 // In parts, for the driver makes a message, a copy, of what it is given.
                 for part in row.chunks(BLOCK) {
@@ -356,7 +367,7 @@ enum Piped {
 struct Tally {
     weight: u64,
     bytes: u64,
-    /// Messages since progress was told; there is one for each row, and a few besides.
+    /// Rows since progress was told, and a few messages besides.
     rows: u64,
     told: u64,
 }
@@ -368,7 +379,7 @@ impl Tally {
         self.weight += step;
         self.bytes += bytes;
         let rows = std::mem::take(&mut self.rows);
-        self.told += rows;
+        self.told = self.told.wrapping_add(rows);
         table.advance(step, rows, bytes);
     }
 
@@ -387,8 +398,8 @@ impl Tally {
     }
 }
 
-/// Gathers rows, which the driver yields one by one, until a block is full or the next row is as
-/// large as one itself. Returns true at the end of the stream.
+/// Gathers what the driver yields piece by piece, rows one by one or many at once (see `conninfo::merge`), until a
+/// block is full or the next piece is as large as one itself. Returns true at the end of the stream.
 fn fill(reader: &mut impl BufRead, block: &mut Vec<u8>, rows: &mut u64) -> std::io::Result<bool> {
     while block.len() < BLOCK {
         let row = reader.fill_buf()?;
