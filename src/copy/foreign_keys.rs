@@ -62,13 +62,9 @@ pub fn additions(session: &mut Session) -> Result<Vec<String>> {
         .collect();
     refuse_slow(session, &keys)?;
     let version = session.version();
-    let mut additions = Vec::new();
-    for key in &keys {
-        if !key.exists(session)? {
-            additions.push(key.addition(version));
-        }
-    }
-    Ok(additions)
+    let there = Postponed::exist(session, keys.iter())?;
+    let missing = keys.iter().zip(there).filter(|(_, there)| !there);
+    Ok(missing.map(|(key, _)| key.addition(version)).collect())
 }
 
 /// Makes what [`additions`] returned and takes it back: what is wrong with it is better known before

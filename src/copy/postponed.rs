@@ -147,16 +147,25 @@ impl Postponed {
         !self.statement.ends_with(" NOT ENFORCED")
     }
 
-    /// Looks whether the foreign key is on the destination.
-    pub(super) fn exists(&self, destination: &mut Session) -> Result<bool> {
-        let there = destination.query(
-            "look for a foreign key",
-            "SELECT FROM pg_catalog.pg_constraint con
-              WHERE con.conname::text = $1
-                AND con.conrelid = pg_catalog.to_regclass($2::text)::pg_catalog.oid",
-            &[&self.constraint, &self.relation().to_string()],
+    /// Looks which of the foreign keys are on the destination; an answer for each.
+    pub(super) fn exist<'a>(
+        destination: &mut Session,
+        keys: impl Iterator<Item = &'a Postponed>,
+    ) -> Result<Vec<bool>> {
+        let (names, tables): (Vec<_>, Vec<_>) = keys
+            .map(|key| (key.constraint.as_deref(), key.relation().to_string()))
+            .unzip();
+        let rows = destination.query(
+            "look for the foreign keys",
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint con
+                             WHERE con.conname::text = k.name
+                               AND con.conrelid = pg_catalog.to_regclass(k.relation)::pg_catalog.oid)
+               FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[]))
+                    WITH ORDINALITY AS k (name, relation, number)
+              ORDER BY k.number",
+            &[&names, &tables],
         )?;
-        Ok(!there.is_empty())
+        Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
     pub(super) fn relation(&self) -> QualifiedName {
@@ -205,6 +214,7 @@ pub fn complete(
     writer(&mut session, run_token)?;
     let hold = destination::hold(run_token);
     session.execute("prove that no other run is at work", &hold)?;
+    session.commit_later()?;
     let (mut keys, views): (Vec<_>, Vec<_>) = postponed
         .into_iter()
         .partition(|(_, one)| one.constraint.is_some());
@@ -240,6 +250,9 @@ pub fn complete(
             completed.materialized_views += 1;
         }
     }
+    // What has been made, and noted, is not taken back by a crash from here on.
+    let last = "UPDATE switchover.state SET copied_at = copied_at";
+    destination.execute("make sure of what was made", last)?;
     Ok(completed)
 }
 
@@ -265,10 +278,11 @@ fn add(
     stop: &Stop,
 ) -> Result<()> {
     let mut added = Vec::new();
-    for (position, key) in keys.drain(..) {
+    let there = Postponed::exist(session, keys.iter().map(|(_, key)| key))?;
+    for ((position, key), there) in keys.drain(..).zip(there) {
         stop.check()?;
         let version = session.version();
-        let made = match (key.exists(session)?, missing) {
+        let made = match (there, missing) {
             (true, _) => Ok(()),
             (false, true) => session.execute("add it", &key.addition(version)),
             (false, false) => {
@@ -300,24 +314,23 @@ fn validate(
     let work = |crew: &Crew<'_>, number: usize| {
         let mut session = crew.open(conninfo, Side::Destination, &format!("copy keys {number}"))?;
         writer(&mut session, run_token)?;
+        session.commit_later()?;
         while !crew.over() {
             let Some((position, key)) = lock(&queue).next() else {
                 break;
             };
-            let made = match (&key.constraint, key.validated) {
-                (Some(constraint), true) => {
-                    let sql = format!(
-                        "ALTER TABLE {} VALIDATE CONSTRAINT {}",
-                        key.relation(),
-                        ident(constraint)
-                    );
-                    check(&mut session, crew, (&key.name, &sql))
-                }
-                _ => Ok(()),
+            let validation = match (&key.constraint, key.validated) {
+                (Some(constraint), true) => format!(
+                    "ALTER TABLE {} VALIDATE CONSTRAINT {};",
+                    key.relation(),
+                    ident(constraint)
+                ),
+                _ => String::new(),
             };
+            let sql = format!("{validation} {}", noting(*position));
+            let made = check(&mut session, crew, (&key.name, &sql));
             crew.check()?;
             if keep(made, key, &mut lock(&shared))? {
-                done(&mut session, *position)?;
                 lock(&shared).foreign_keys += 1;
             }
         }
@@ -346,10 +359,13 @@ fn check(session: &mut Session, crew: &Crew<'_>, (name, sql): (&str, &str)) -> R
 }
 
 fn done(session: &mut Session, position: i32) -> Result<()> {
-    let sql = format!(
-        "UPDATE switchover.postponed SET done_at = pg_catalog.clock_timestamp() WHERE position = {position}"
-    );
-    session.execute("note what is done", &sql)
+    session.execute("note what is done", &noting(position))
+}
+
+fn noting(position: i32) -> String {
+    format!(
+        "UPDATE switchover.postponed SET done_at = pg_catalog.clock_timestamp() WHERE position = {position};"
+    )
 }
 
 /// Lists what is not done yet, with its position. A foreign key that was taken away may be on the list

@@ -4,6 +4,7 @@
 //! is there as a whole or not at all. The last one is executed by `pg_restore -j`, entry by entry;
 //! what an interrupted attempt made of it is looked up and left out.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -101,6 +102,9 @@ const DUMP_NAME: &str = "pg_switchover: pg_dump";
 
 /// What `pg_stat_activity` calls our pg_restore.
 const RESTORE_NAME: &str = "pg_switchover: pg_restore";
+
+/// Where libpq finds settings for its sessions.
+const OPTIONS: &str = "PGOPTIONS";
 
 /// How long a session that was told to end may take.
 const RESTORE_ENDS: Duration = Duration::from_secs(30);
@@ -264,6 +268,7 @@ impl<'a> Schema<'a> {
             let list = self.list("post-data", &filter)?;
             let mut command = self.restore();
             self.prepare(&mut command, &self.destination, RESTORE_NAME)?;
+            add_setting(&mut command, "synchronous_commit=off");
             command
                 .args(["--section=post-data", "--exit-on-error"])
                 .arg(format!("--jobs={jobs}"))
@@ -344,6 +349,17 @@ impl<'a> Schema<'a> {
     fn read(&self, path: &Path) -> Result<String> {
         std::fs::read_to_string(path).map_err(|error| file_error(path, &error))
     }
+}
+
+/// Adds a setting to those that the connection string asks for. Where pg_restore's commits may reach the disk later,
+/// what a crash takes back is not there when the next run looks; the note that the schema is complete waits.
+fn add_setting(command: &mut Command, setting: &str) {
+    let given = command.get_envs().find(|(name, _)| *name == OPTIONS);
+    let mut options = given
+        .and_then(|(_, options)| options.map(OsString::from))
+        .unwrap_or_default();
+    options.push(format!(" -c {setting}"));
+    command.env(OPTIONS, options);
 }
 
 /// Says what can be done about the usual reasons why a schema cannot be created.

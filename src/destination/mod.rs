@@ -323,12 +323,16 @@ pub fn finish_table(
     )
 }
 
-/// Forgets that a table was copied, so that `copy` takes it again.
+/// Forgets that tables were copied, so that `copy` takes them again.
 ///
 /// # Errors
 /// As the server says.
-pub fn forget_table(session: &mut Session, name: &QualifiedName) -> Result<()> {
-    session.execute("note that a table has to be copied", &forgetting(name))
+pub fn forget_tables<'a>(
+    session: &mut Session,
+    names: impl Iterator<Item = &'a QualifiedName>,
+) -> Result<()> {
+    let sql: String = names.map(forgetting).collect();
+    session.execute("note that tables have to be copied", &sql)
 }
 
 fn forgetting(name: &QualifiedName) -> String {
