@@ -258,8 +258,8 @@ fn message(version: i32, patience: Patience, locks: Option<&Locks>, sql: &str) -
         .replace("{sql}", &literal(sql));
     format!(
         "BEGIN; SET LOCAL lock_timeout = {waiting}; SET LOCAL statement_timeout = {};
-         SELECT pg_catalog.set_config(name, '', true) FROM pg_catalog.pg_settings
-          WHERE name = 'restrict_nonsystem_relation_kind';
+         SELECT pg_catalog.set_config('restrict_nonsystem_relation_kind', '', true)
+          WHERE pg_catalog.current_setting('restrict_nonsystem_relation_kind', true) IS NOT NULL;
          DO {};
          COMMIT;",
         all.max(1),

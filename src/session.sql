@@ -26,8 +26,8 @@ SELECT pg_catalog.set_config('synchronous_commit', 'on', false)
  WHERE pg_catalog.current_setting('synchronous_commit') <> 'remote_apply';
 -- Younger servers have more that would end a session: idle_session_timeout (14), transaction_timeout (17).
 SELECT pg_catalog.set_config(name, '0', false)
-  FROM pg_catalog.pg_settings
- WHERE name IN ('idle_session_timeout', 'transaction_timeout');
+  FROM pg_catalog.unnest(ARRAY['idle_session_timeout', 'transaction_timeout']) AS name
+ WHERE pg_catalog.current_setting(name, true) IS NOT NULL;
 -- A server that is cut off from us for good must not keep our locks for the two hours after which its
 -- kernel would look.
 SET tcp_keepalives_idle = 60;

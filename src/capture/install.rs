@@ -98,7 +98,10 @@ pub fn capture_table(
         mode: "SHARE ROW EXCLUSIVE",
         partitions: true,
     };
-    let mut sql = table::functions(relation);
+    // It may reach the disk later: no write that comes after it does so sooner, and `init` ends with a commit
+    // that waits.
+    let mut sql = String::from("SET LOCAL synchronous_commit = off;\n");
+    sql.push_str(&table::functions(relation));
     if capture.tables.contains_key(&relation.oid) {
         sql.push_str(&mend_triggers(relation, capture));
     } else {

@@ -160,17 +160,23 @@ fn capture_tables(
     stop: &Stop,
 ) -> Result<()> {
     let wanting = capture::wanting(capture, catalog);
-    for (number, oid) in wanting.iter().enumerate() {
-        let Some(relation) = catalog.relation_by_oid(*oid) else {
-            continue;
-        };
-        // Changes may have been missed until now, so the table is to be copied, whatever was there.
-        if let Some(captured) = capture.tables.get(oid) {
+    let missing: Vec<&Relation> = wanting
+        .iter()
+        .filter_map(|oid| catalog.relation_by_oid(*oid))
+        .collect();
+    for relation in &missing {
+        if let Some(captured) = capture.tables.get(&relation.oid) {
             destination::rename_table(&mut both.destination, &captured.name, &relation.name)?;
         }
-        destination::forget_table(&mut both.destination, &relation.name)?;
+    }
+    if !missing.is_empty() {
+        // Changes may have been missed until now, so the tables are to be copied, whatever was there.
+        let names = missing.iter().map(|relation| &relation.name);
+        destination::forget_tables(&mut both.destination, names)?;
         // Until every table is captured, no other command may take the rest for new ones.
         capture::set_phase(&mut both.source, Phase::Idle)?;
+    }
+    for (number, relation) in missing.into_iter().enumerate() {
         capture::capture_table(
             &mut both.source,
             observer,
