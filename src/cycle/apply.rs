@@ -78,7 +78,8 @@ impl Applier {
         session.execute(
             "set up the applier",
             &format!(
-                "SET enable_hashjoin = off; SET enable_mergejoin = off; SET lock_timeout = {};",
+                "SET enable_hashjoin = off; SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan;
+                 SET lock_timeout = {};",
                 lock_timeout.as_millis().max(1) * 10
             ),
         )?;
@@ -142,6 +143,27 @@ impl Applier {
         // Others may have drawn from them.
         self.known_sequences.clear();
         destination::refuse_written(&written)
+    }
+
+    /// Has the server look up these tables, which it does once per session and table.
+    ///
+    /// # Errors
+    /// The connection is lost. What else is wrong with a table is for the cycle to say.
+    pub fn warm_up(&mut self, plans: &Plans, tables: &[Oid]) -> Result<()> {
+        const PER_MESSAGE: usize = 50;
+        for chunk in tables.chunks(PER_MESSAGE) {
+            let sql: String = chunk
+                .iter()
+                .filter_map(|oid| plans.get(oid))
+                .map(|plan| plan.explain.as_str())
+                .collect();
+            match self.session.execute("warm up", &sql) {
+                Err(error) if error.connection_lost => return Err(error),
+                Err(error) => log::debug!("{error}"),
+                Ok(()) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Returns the session, outside of a cycle.

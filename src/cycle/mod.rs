@@ -128,6 +128,16 @@ impl Cycles {
         self.reader.carry_sequences(sequences);
     }
 
+    /// Has both servers look up and plan beforehand what the window will ask of these very sessions: the first
+    /// time takes some milliseconds per table.
+    ///
+    /// # Errors
+    /// As either server says.
+    pub fn warm_up(&mut self) -> Result<()> {
+        let written = self.reader.warm_up()?;
+        self.applier.warm_up(&self.plans, &written)
+    }
+
     /// Returns the rows that one message may bring.
     pub fn max_pending(&self) -> u64 {
         self.max_pending

@@ -112,13 +112,13 @@ impl Reader {
         );
         flusher.execute("set up a session", &patient)?;
         // Rows are found by key, through the key's index, however the tables' sizes change while the
-        // plans of our functions are kept. A table that somebody has locked is waited for a bounded
-        // time; nobody waits for us then.
+        // plans of our functions are kept: made once, and not for each call anew, which takes longer than
+        // running them. A table that somebody has locked is waited for a bounded time; nobody waits for us then.
         session.execute(
             "set up the change reader",
             &format!(
                 "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;
-                 {patient}"
+                 SET plan_cache_mode = force_generic_plan; {patient}"
             ),
         )?;
         Ok(Reader {
@@ -143,6 +143,18 @@ impl Reader {
     /// Returns the process id of the reading session's backend.
     pub fn pid(&self) -> i32 {
         self.session.pid()
+    }
+
+    /// Has the server plan what this session will ask for in the window. Returns the tables, most written first,
+    /// that it was done for: no more than some, for each plan takes memory there.
+    ///
+    /// # Errors
+    /// As the server says.
+    pub fn warm_up(&mut self) -> Result<Vec<Oid>> {
+        const MOST: u32 = 500;
+        let sql = format!("SELECT t FROM switchover.warm_up({MOST}) t");
+        let rows = self.session.simple("warm up", &sql)?;
+        Ok(rows.iter().filter_map(|row| text(row, 0).parse().ok()).collect())
     }
 
     /// Returns true if the log has any entry (one round trip).
