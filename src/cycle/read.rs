@@ -192,6 +192,28 @@ impl Reader {
         }
     }
 
+    /// As [`Reader::begin`] for an ordinary cycle, with every table locked that has changed so far before the
+    /// snapshot is taken. The locks are given back with what was read. More than the limits let in is left to
+    /// be fetched from an unlocked snapshot: it can only be exported outside of a subtransaction.
+    ///
+    /// # Errors
+    /// As the server says; the transaction is rolled back then.
+    pub fn begin_locked(&mut self, limits: Limits) -> Result<Changes> {
+        let rows = self
+            .session
+            .simple("look for changes", include_str!("changed.sql"))?;
+        let names = rows.first().map_or("", |row| text(row, 0));
+        if !names.is_empty() {
+            let opening = format!("SAVEPOINT locked; LOCK TABLE {names} IN ACCESS SHARE MODE;");
+            let changes = self.begin(&opening, limits, false, "ROLLBACK TO SAVEPOINT locked")?;
+            if matches!(changes.extent, Extent::Complete) {
+                return Ok(changes);
+            }
+            self.roll_back();
+        }
+        self.begin("", limits, true, "")
+    }
+
     /// Reads the sequences as they are now, which is later than the snapshot: never behind its rows.
     fn read_sequences(&mut self) -> Result<Values> {
         let sql = "SELECT id, last_value, is_called FROM switchover.read_sequences()";
