@@ -34,7 +34,8 @@ const MESSAGE_BYTES: u64 = 16 << 20;
 const ATTEMPTS: u32 = 10;
 
 /// So many of them read the tables as they come; the next ones lock all that has changed first, which nobody can
-/// truncate then, for as long as it takes to read it.
+/// truncate then, for as long as it takes to read it. They bring as many rows as a message has bytes for: what has to
+/// be fetched table by table cannot be locked before its snapshot.
 const UNLOCKED: u32 = 2;
 
 /// At one whose reading gave way to somebody who waits for a table.
@@ -185,14 +186,14 @@ impl Cycles {
         }
     }
 
-    /// Tries once; more than so many `rows` go by COPY, and are not `locked` first.
+    /// Tries once; more than so many `rows` go by COPY, unless they can be `locked` first.
     fn attempt(&mut self, rows: u64, locked: bool) -> Result<Report> {
         let started = Instant::now();
         let limits = Limits {
             rows,
             bytes: MESSAGE_BYTES,
         };
-        let changes = match locked {
+        let changes = match locked && rows > 0 {
             true => self.reader.begin_locked(limits)?,
             false => self.reader.begin("", limits, true, "")?,
         };

@@ -21,6 +21,9 @@ pub struct Limits {
     pub bytes: u64,
 }
 
+/// More rows than there are.
+const ANY_ROWS: u64 = 1 << 40;
+
 /// A changed table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChangedTable {
@@ -193,8 +196,8 @@ impl Reader {
     }
 
     /// As [`Reader::begin`] for an ordinary cycle, with every table locked that has changed so far before the
-    /// snapshot is taken. The locks are given back with what was read. More than the limits let in is left to
-    /// be fetched from an unlocked snapshot: it can only be exported outside of a subtransaction.
+    /// snapshot is taken. The locks are given back with what was read. Only bytes are limited, not rows; if they are
+    /// too many, all is read again without locks: a snapshot cannot be exported by a subtransaction.
     ///
     /// # Errors
     /// As the server says; the transaction is rolled back then.
@@ -205,7 +208,11 @@ impl Reader {
         let names = rows.first().map_or("", |row| text(row, 0));
         if !names.is_empty() {
             let opening = format!("SAVEPOINT locked; LOCK TABLE {names} IN ACCESS SHARE MODE;");
-            let changes = self.begin(&opening, limits, false, "ROLLBACK TO SAVEPOINT locked")?;
+            let most = Limits {
+                rows: ANY_ROWS,
+                ..limits
+            };
+            let changes = self.begin(&opening, most, false, "ROLLBACK TO SAVEPOINT locked")?;
             if matches!(changes.extent, Extent::Complete) {
                 return Ok(changes);
             }
