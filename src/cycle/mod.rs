@@ -33,6 +33,11 @@ const MESSAGE_BYTES: u64 = 16 << 20;
 /// table many times a second.
 const ATTEMPTS: u32 = 10;
 
+/// So many of them read the tables as they come; the next ones lock all that has changed first, which nobody can
+/// truncate then, for as long as it takes to read it. They bring as many rows as a message has bytes for: what has to
+/// be fetched table by table cannot be locked before its snapshot.
+const UNLOCKED: u32 = 2;
+
 /// At one whose reading gave way to somebody who waits for a table.
 const GIVE_WAY: u32 = 30;
 
@@ -169,7 +174,7 @@ impl Cycles {
         let mut attempt = 1;
         let mut rows = self.max_pending;
         loop {
-            let result = self.attempt(rows);
+            let result = self.attempt(rows, attempt > UNLOCKED);
             match result {
                 Err(error)
                     if attempt < attempts(&error)
@@ -191,14 +196,17 @@ impl Cycles {
         }
     }
 
-    /// Tries once; more than so many `rows` go by COPY.
-    fn attempt(&mut self, rows: u64) -> Result<Report> {
+    /// Tries once; more than so many `rows` go by COPY, unless they can be `locked` first.
+    fn attempt(&mut self, rows: u64, locked: bool) -> Result<Report> {
         let started = Instant::now();
         let limits = Limits {
             rows,
             bytes: MESSAGE_BYTES,
         };
-        let changes = self.reader.begin("", limits, true, "")?;
+        let changes = match locked && rows > 0 {
+            true => self.reader.begin_locked(limits)?,
+            false => self.reader.begin("", limits, true, "")?,
+        };
         let read = started.elapsed();
         let result = self.apply(&changes, read);
         if result.is_err() {

@@ -21,6 +21,9 @@ pub struct Limits {
     pub bytes: u64,
 }
 
+/// More rows than there are.
+const ANY_ROWS: u64 = 1 << 40;
+
 /// A changed table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChangedTable {
@@ -202,6 +205,32 @@ impl Reader {
                 Err(explain(error))
             }
         }
+    }
+
+    /// As [`Reader::begin`] for an ordinary cycle, with every table locked that has changed so far before the
+    /// snapshot is taken. The locks are given back with what was read. Only bytes are limited, not rows; if they are
+    /// too many, all is read again without locks: a snapshot cannot be exported by a subtransaction.
+    ///
+    /// # Errors
+    /// As the server says; the transaction is rolled back then.
+    pub fn begin_locked(&mut self, limits: Limits) -> Result<Changes> {
+        let rows = self
+            .session
+            .simple("look for changes", include_str!("changed.sql"))?;
+        let names = rows.first().map_or("", |row| text(row, 0));
+        if !names.is_empty() {
+            let opening = format!("SAVEPOINT locked; LOCK TABLE {names} IN ACCESS SHARE MODE;");
+            let most = Limits {
+                rows: ANY_ROWS,
+                ..limits
+            };
+            let changes = self.begin(&opening, most, false, "ROLLBACK TO SAVEPOINT locked")?;
+            if matches!(changes.extent, Extent::Complete) {
+                return Ok(changes);
+            }
+            self.roll_back();
+        }
+        self.begin("", limits, true, "")
     }
 
     /// Reads the sequences as they are now, which is later than the snapshot: never behind its rows.
