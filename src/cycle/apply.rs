@@ -188,7 +188,12 @@ impl Applier {
 
     /// Returns true if there is nothing to write.
     pub fn up_to_date(&self, changes: &Changes) -> bool {
-        changes.tables.is_empty() && self.sequences_to_set(changes).is_empty()
+        changes.tables.is_empty() && self.has_sequences(&changes.sequences)
+    }
+
+    /// Returns true if the destination's sequences are so already.
+    pub fn has_sequences(&self, wanted: &Values) -> bool {
+        sequences::changed(wanted, &self.known_sequences).is_empty()
     }
 
     fn sequences_to_set(&self, changes: &Changes) -> Values {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use postgres::SimpleQueryRow;
 use postgres::error::SqlState;
 
 use crate::catalog::Oid;
@@ -157,18 +158,32 @@ impl Reader {
         const MOST: u32 = 500;
         let sql = format!("SELECT t FROM switchover.warm_up({MOST}) t");
         let rows = self.session.simple("warm up", &sql)?;
-        Ok(rows.iter().filter_map(|row| text(row, 0).parse().ok()).collect())
+        Ok(rows
+            .iter()
+            .filter_map(|row| text(row, 0).parse().ok())
+            .collect())
     }
 
-    /// Returns true if the log has any entry (one round trip).
+    /// Looks whether a cycle has anything to do: one message, whose locks end with it. `None` if the log has
+    /// entries, else the bytes of the change logs and the sequences.
     ///
     /// # Errors
     /// As the server says.
-    pub fn anything_pending(&mut self) -> Result<bool> {
-        let sql = "SELECT EXISTS (SELECT FROM switchover.change_log_1)
-                       OR EXISTS (SELECT FROM switchover.change_log_2)";
-        let rows = self.session.simple("look for changes", sql)?;
-        Ok(rows.first().is_some_and(|row| text(row, 0) == "t"))
+    pub fn look(&mut self) -> Result<Option<(u64, Values)>> {
+        let pending = "EXISTS (SELECT FROM switchover.change_log_1) OR EXISTS (SELECT FROM switchover.change_log_2)";
+        let sql = format!(
+            "SELECT {pending}, pg_catalog.pg_relation_size('switchover.change_log_1'::pg_catalog.regclass)
+                             + pg_catalog.pg_relation_size('switchover.change_log_2'::pg_catalog.regclass);
+             SELECT id, last_value, is_called FROM switchover.read_sequences() WHERE NOT ({pending});"
+        );
+        let read = self.session.simple("look for changes", &sql);
+        let rows = read.map_err(explain_sequences)?;
+        let (seen, sequences) = rows.split_first().ok_or_else(broken_answer)?;
+        if is_true(text(seen, 0)) {
+            return Ok(None);
+        }
+        let log_bytes = text(seen, 1).parse().unwrap_or(0);
+        Ok(Some((log_bytes, self.sequence_values(sequences)?)))
     }
 
     /// Begins the transaction of a cycle and reads what it has to carry over: one message. `opening`
@@ -237,12 +252,13 @@ impl Reader {
     fn read_sequences(&mut self) -> Result<Values> {
         let sql = "SELECT id, last_value, is_called FROM switchover.read_sequences()";
         let read = self.flusher.simple("read the sequences", sql);
-        let rows = read.map_err(|error| match error.is(&SqlState::LOCK_NOT_AVAILABLE) {
-            true => error.mend("a transaction that restarts one (ALTER SEQUENCE, TRUNCATE … RESTART IDENTITY) is open; run it again when it has ended"),
-            false => error,
-        })?;
+        let rows = read.map_err(explain_sequences)?;
+        self.sequence_values(&rows)
+    }
+
+    fn sequence_values(&self, rows: &[SimpleQueryRow]) -> Result<Values> {
         let mut values = Values::new();
-        for row in &rows {
+        for row in rows {
             self.note_sequence(
                 &mut values,
                 text(row, 0),
@@ -272,7 +288,7 @@ impl Reader {
         Ok(())
     }
 
-    fn parse(&self, rows: &[postgres::SimpleQueryRow]) -> Result<Changes> {
+    fn parse(&self, rows: &[SimpleQueryRow]) -> Result<Changes> {
         let mut changes = Changes {
             snapshot: String::new(),
             position: String::new(),
@@ -449,6 +465,13 @@ fn is_true(text: &str) -> bool {
 fn broken_answer() -> Error {
     Error::failed("the source answered read_changes() in a form that is not understood")
         .mend("its schema switchover may be from another version: run init again")
+}
+
+fn explain_sequences(error: Error) -> Error {
+    match error.is(&SqlState::LOCK_NOT_AVAILABLE) {
+        true => error.mend("a transaction that restarts one (ALTER SEQUENCE, TRUNCATE … RESTART IDENTITY) is open; run it again when it has ended"),
+        false => error,
+    }
 }
 
 fn explain(error: Error) -> Error {
