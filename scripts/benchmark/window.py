@@ -35,6 +35,8 @@ class Writer(threading.Thread):
     def __init__(self, old, new, statement):
         super().__init__(daemon=True)
         self._sessions = {OLD: Session(old), NEW: Session(new)}
+        # A pool that has read there before: what a fresh connection takes to look up its tables is not the switch's.
+        self._sessions[NEW].run(f"EXPLAIN {statement()}")
         self._statement = statement
         self._ending = threading.Event()
         self.answered, self.server, self.trouble = [], OLD, None

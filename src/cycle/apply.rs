@@ -145,12 +145,13 @@ impl Applier {
         destination::refuse_written(&written)
     }
 
-    /// Has the server look up these tables, which it does once per session and table.
+    /// Has the server look up these tables, and what else the final cycle needs, which it does once per session.
     ///
     /// # Errors
     /// The connection is lost. What else is wrong with a table is for the cycle to say.
     pub fn warm_up(&mut self, plans: &Plans, tables: &[Oid]) -> Result<()> {
         const PER_MESSAGE: usize = 50;
+        self.session.execute("warm up", destination::BEFORE_OPEN)?;
         for chunk in tables.chunks(PER_MESSAGE) {
             let sql: String = chunk
                 .iter()

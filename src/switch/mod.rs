@@ -190,14 +190,11 @@ fn look_until_calm(
             setup.selection.takes_all(),
             text(before, 1)
         );
-        // The first call in a session plans what it runs, which takes longer than running it. What it may
-        // find already is found again under the lock, and costs that attempt: attempts are bounded.
-        let first = cycles
-            .reader
-            .session()
-            .simple("look once more", &refuse_newer);
+        // What it may find already is found again under the lock, and costs that attempt: attempts are bounded.
+        let timeout = setup.patience.timeout;
+        let first = window::rehearse(cycles, timeout, &refuse_newer);
         return match first {
-            Err(error) if !follow::is_drift(&error) => Err(error),
+            Err(error) if !follow::is_drift(&error) && !lock::may_try_again(&error) => Err(error),
             _ => Ok(Some(refuse_newer)),
         };
     }
