@@ -39,6 +39,8 @@ pub struct TablePlan {
     pub delete_all: String,
     /// On the destination: `COPY … FROM STDIN` into the table.
     pub rows_in: String,
+    /// On the destination: has the statements planned that write single rows; writes nothing.
+    pub explain: String,
     columns: usize,
     delete_head: String,
     delete_tail: String,
@@ -119,6 +121,7 @@ impl TablePlan {
                 true => format!("COPY {name} FROM STDIN {format}"),
                 false => format!("COPY {name} ({listed}) FROM STDIN {format}"),
             },
+            explain: format!("EXPLAIN INSERT INTO {name} DEFAULT VALUES;\n"),
             columns: columns.len(),
             delete_head: String::new(),
             delete_tail: String::new(),
@@ -157,6 +160,9 @@ impl TablePlan {
                 key_names("k", &theirs),
                 key_matches(&theirs)
             );
+            let nothing = typed_nulls(&theirs);
+            plan.explain.push_str("EXPLAIN ");
+            plan.explain.push_str(&plan.delete(&[nothing.as_str()]));
         }
         plan
     }

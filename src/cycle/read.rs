@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use postgres::SimpleQueryRow;
 use postgres::error::SqlState;
 
 use super::ROOM;
@@ -26,6 +27,9 @@ pub struct Limits {
     /// Bytes of literals.
     pub bytes: u64,
 }
+
+/// More rows than there are.
+const ANY_ROWS: u64 = 1 << 40;
 
 /// A changed table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,13 +126,13 @@ impl Reader {
         );
         flusher.execute("set up a session", &patient)?;
         // Rows are found by key, through the key's index, however the tables' sizes change while the
-        // plans of our functions are kept. A table that somebody has locked is waited for a bounded
-        // time; nobody waits for us then.
+        // plans of our functions are kept: made once, and not for each call anew, which takes longer than
+        // running them. A table that somebody has locked is waited for a bounded time; nobody waits for us then.
         session.execute(
             "set up the change reader",
             &format!(
                 "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;
-                 {ROOM} {patient}"
+                 SET plan_cache_mode = force_generic_plan; {ROOM} {patient}"
             ),
         )?;
         Ok(Reader {
@@ -157,15 +161,41 @@ impl Reader {
         self.session.pid()
     }
 
-    /// Returns true if the log has any entry (one round trip).
+    /// Has the server plan what this session will ask for in the window. Returns the tables, most written first,
+    /// that it was done for: no more than some, for each plan takes memory there.
     ///
     /// # Errors
     /// As the server says.
-    pub fn anything_pending(&mut self) -> Result<bool> {
-        let sql = "SELECT EXISTS (SELECT FROM switchover.change_log_1)
-                       OR EXISTS (SELECT FROM switchover.change_log_2)";
-        let rows = self.session.simple("look for changes", sql)?;
-        Ok(rows.first().is_some_and(|row| text(row, 0) == "t"))
+    pub fn warm_up(&mut self) -> Result<Vec<Oid>> {
+        const MOST: u32 = 500;
+        let sql = format!("SELECT t FROM switchover.warm_up({MOST}) t");
+        let rows = self.session.simple("warm up", &sql)?;
+        Ok(rows
+            .iter()
+            .filter_map(|row| text(row, 0).parse().ok())
+            .collect())
+    }
+
+    /// Looks whether a cycle has anything to do: one message, whose locks end with it. `None` if the log has
+    /// entries, else the bytes of the change logs and the sequences.
+    ///
+    /// # Errors
+    /// As the server says.
+    pub fn look(&mut self) -> Result<Option<(u64, Values)>> {
+        let pending = "EXISTS (SELECT FROM switchover.change_log_1) OR EXISTS (SELECT FROM switchover.change_log_2)";
+        let sql = format!(
+            "SELECT {pending}, pg_catalog.pg_relation_size('switchover.change_log_1'::pg_catalog.regclass)
+                             + pg_catalog.pg_relation_size('switchover.change_log_2'::pg_catalog.regclass);
+             SELECT id, last_value, is_called FROM switchover.read_sequences() WHERE NOT ({pending});"
+        );
+        let read = self.session.simple("look for changes", &sql);
+        let rows = read.map_err(explain_sequences)?;
+        let (seen, sequences) = rows.split_first().ok_or_else(broken_answer)?;
+        if is_true(text(seen, 0)) {
+            return Ok(None);
+        }
+        let log_bytes = text(seen, 1).parse().unwrap_or(0);
+        Ok(Some((log_bytes, self.sequence_values(sequences)?)))
     }
 
     /// Begins the transaction of a cycle and reads what it has to carry over: one message. `opening`
@@ -205,8 +235,8 @@ impl Reader {
     }
 
     /// As [`Reader::begin`] for an ordinary cycle, with every table locked that has changed so far before the
-    /// snapshot is taken. The locks are given back with what was read. More than the limits let in is left to
-    /// be fetched from an unlocked snapshot: it can only be exported outside of a subtransaction.
+    /// snapshot is taken. The locks are given back with what was read. Only bytes are limited, not rows; if they are
+    /// too many, all is read again without locks: a snapshot cannot be exported by a subtransaction.
     ///
     /// # Errors
     /// As the server says; the transaction is rolled back then.
@@ -217,7 +247,11 @@ impl Reader {
         let names = rows.first().map_or("", |row| text(row, 0));
         if !names.is_empty() {
             let opening = format!("SAVEPOINT locked; LOCK TABLE {names} IN ACCESS SHARE MODE;");
-            let changes = self.begin(&opening, limits, false, "ROLLBACK TO SAVEPOINT locked")?;
+            let most = Limits {
+                rows: ANY_ROWS,
+                ..limits
+            };
+            let changes = self.begin(&opening, most, false, "ROLLBACK TO SAVEPOINT locked")?;
             if matches!(changes.extent, Extent::Complete) {
                 return Ok(changes);
             }
@@ -230,12 +264,13 @@ impl Reader {
     fn read_sequences(&mut self) -> Result<Values> {
         let sql = "SELECT id, last_value, is_called FROM switchover.read_sequences()";
         let read = self.flusher.simple("read the sequences", sql);
-        let rows = read.map_err(|error| match error.is(&SqlState::LOCK_NOT_AVAILABLE) {
-            true => error.mend("a transaction that restarts one (ALTER SEQUENCE, TRUNCATE … RESTART IDENTITY) is open; run it again when it has ended"),
-            false => error,
-        })?;
+        let rows = read.map_err(explain_sequences)?;
+        self.sequence_values(&rows)
+    }
+
+    fn sequence_values(&self, rows: &[SimpleQueryRow]) -> Result<Values> {
         let mut values = Values::new();
-        for row in &rows {
+        for row in rows {
             self.note_sequence(
                 &mut values,
                 text(row, 0),
@@ -265,7 +300,7 @@ impl Reader {
         Ok(())
     }
 
-    fn parse(&self, rows: &[postgres::SimpleQueryRow]) -> Result<Changes> {
+    fn parse(&self, rows: &[SimpleQueryRow]) -> Result<Changes> {
         let mut changes = Changes {
             snapshot: String::new(),
             position: String::new(),
@@ -461,6 +496,13 @@ fn is_true(text: &str) -> bool {
 fn broken_answer() -> Error {
     Error::failed("the source answered read_changes() in a form that is not understood")
         .mend("its schema switchover may be from another version: run init again")
+}
+
+fn explain_sequences(error: Error) -> Error {
+    match error.is(&SqlState::LOCK_NOT_AVAILABLE) {
+        true => error.mend("a transaction that restarts one (ALTER SEQUENCE, TRUNCATE … RESTART IDENTITY) is open; run it again when it has ended"),
+        false => error,
+    }
 }
 
 fn explain(error: Error) -> Error {
