@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::mpsc;
 use std::time::Duration;
 
-pub use courtesy::{GIVE_WAY, after_giving_way, gave_way, give_way, stop_giving_way, times};
+pub use courtesy::{GIVE_WAY, GivingWay, after_giving_way, gave_way, give_way, times};
 use postgres::error::SqlState;
 
 use crate::error::{Class, Error, Result, Side};

@@ -217,3 +217,39 @@ fn an_application_truncates_a_table_in_the_middle_of_a_cycle() {
         compare::assert_equal(&pair);
     }
 }
+
+/// No attempt to read the first table ends before the second one was truncated again.
+#[test]
+fn an_application_that_never_ceases_to_truncate_a_table_does_not_stop_a_cycle() {
+    let pair = Pair::new(15, 18);
+    pair.on_both(
+        "CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY, v text)",
+    );
+    pair.on_source("INSERT INTO a SELECT generate_series(1, 10000)");
+    pair.run(&["init"]).expect(0);
+    pair.run(&["copy"]).expect(0);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut client = pair.source_client();
+            while !stop.load(Ordering::Relaxed) {
+                let reload =
+                    "BEGIN; TRUNCATE b; INSERT INTO b SELECT generate_series(1, 8); COMMIT";
+                client.batch_execute(reload).unwrap();
+            }
+        });
+        let ended = std::panic::catch_unwind(|| {
+            for text in ["x", "y"] {
+                pair.on_source(&format!("UPDATE a SET v = repeat('{text}', 100)"));
+                let sync = ["sync", "--max-pending=100000", "--lock-timeout=20000"];
+                pair.run(&sync).expect(0);
+            }
+        });
+        stop.store(true, Ordering::Relaxed);
+        if let Err(panic) = ended {
+            std::panic::resume_unwind(panic);
+        }
+    });
+    pair.run(&["sync"]).expect(0);
+    compare::assert_equal(&pair);
+}

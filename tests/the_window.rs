@@ -7,6 +7,7 @@ use crate::support::compare;
 use crate::support::program::{Outcome, Running};
 use crate::support::proxy::{Action, Trip};
 use crate::support::stage::{APPLY, CONFIRM, FLIP, LIMIT, LOCK, Stage, expect_source_in_charge};
+use crate::support::wait_for;
 
 /// So many tables, each with rows and with a sequence of its own.
 fn tables(count: usize) -> String {
@@ -143,6 +144,43 @@ fn sequences_alone_take_three_round_trips() {
         "SELECT nextval('t1_id_seq'), setval('lonely', 77, false)",
         0,
     );
+}
+
+/// What a cycle asks first.
+const LOOK: &str = "pg_relation_size('switchover.change_log_1'::pg_catalog.regclass)\n";
+
+#[test]
+fn a_cycle_with_nothing_to_do_is_one_round_trip_on_the_source_and_none_on_the_destination() {
+    let stage = Stage::copied(&tables(30), &rows(30));
+    let running = stage
+        .pair
+        .spawn(&["sync", "--follow", "--interval=0.05", "-q"]);
+    // Now and then it looks at the schema as well: three cycles in a row between two such looks will do.
+    wait_for("three idle cycles in a row", LIMIT, || {
+        let mut trips = stage.source_wire.trips();
+        trips.extend(stage.destination_wire.trips());
+        trips.retain(|trip| trip.application != "pg_switchover: give way");
+        trips.sort_by_key(|trip| trip.began);
+        trips
+            .windows(3)
+            .any(|three| three.iter().all(|trip| trip.sql.contains(LOOK)))
+    });
+    // What it has nothing to do for is not overlooked.
+    stage.pair.on_source("SELECT setval('t7_id_seq', 77)");
+    wait_for("the sequence", LIMIT, || {
+        stage
+            .pair
+            .on_destination("SELECT last_value FROM t7_id_seq")
+            == "77"
+    });
+    stage.pair.on_source("UPDATE t8 SET n = n + 1");
+    wait_for("the rows", LIMIT, || {
+        let sql = "SELECT sum(n) FROM t8";
+        stage.pair.on_destination(sql) == stage.pair.on_source(sql)
+    });
+    running.signal("INT");
+    running.wait(LIMIT).expect(0);
+    compare::assert_equal(&stage.pair);
 }
 
 const FIFTY: &str = "INSERT INTO t1 (n) SELECT i FROM generate_series(1, 50) i";

@@ -1,8 +1,11 @@
 """The window: what the tool measured, what the writers felt, and what the machine allows."""
 
 import contextlib
+import glob
+import os
 import random
 import statistics
+import tempfile
 import threading
 import time
 
@@ -32,6 +35,8 @@ class Writer(threading.Thread):
     def __init__(self, old, new, statement):
         super().__init__(daemon=True)
         self._sessions = {OLD: Session(old), NEW: Session(new)}
+        # A pool that has read there before: what a fresh connection takes to look up its tables is not the switch's.
+        self._sessions[NEW].run(f"EXPLAIN {statement()}")
         self._statement = statement
         self._ending = threading.Event()
         self.answered, self.server, self.trouble = [], OLD, None
@@ -89,53 +94,67 @@ def writers(old, new, clients, statement):
         raise Failure(f"a writer was stopped: {trouble[0]}")
 
 
-def limit(source, destination):
-    """Milliseconds of two commits and three round trips, one each side after the other, as a psql has them."""
-    found = {}
+TRIP = "SELECT 1;"
+COMMIT = "\\set id random(1, 1000)\nUPDATE commits SET n = n + 1 WHERE id = :id;"
+COMMITS = "DROP TABLE IF EXISTS commits; CREATE TABLE commits AS SELECT i AS id, 0 AS n FROM generate_series(1, 1000) i;" \
+    "ALTER TABLE commits ADD PRIMARY KEY (id);"
+
+
+def limit(bed, source, destination):
+    """Milliseconds of two commits and three round trips as one pgbench has them, beside whatever goes on meanwhile."""
+    def median(server, script):
+        with tempfile.TemporaryDirectory(dir=bed.home.path) as directory:
+            with open(os.path.join(directory, "script"), "w") as file:
+                file.write(script)
+            bed.run([
+                bed.path("pgbench"), "-n", "-c", "1", "-t", "200", "-f", "script", "-l", "--log-prefix=times",
+                server.uri.removesuffix("shop") + "postgres",
+            ], cwd=directory)
+            logged, = glob.glob(os.path.join(directory, "times.*"))
+            with open(logged) as file:
+                return statistics.median(int(line.split()[2]) / 1000 for line in file)
+
     for server in (source, destination):
-        server.query("CREATE TABLE IF NOT EXISTS commits (n int)")
-        session = Session(server)
-        for name, statement in (("trip", "SELECT 1;"), ("commit", "INSERT INTO commits VALUES (1);")):
-            times = []
-            for _ in range(200):
-                began = time.monotonic()
-                session.run(statement)
-                times.append((time.monotonic() - began) * 1000)
-            found[server, name] = statistics.median(times)
-        session.close()
-        server.query("DROP TABLE commits")
+        # In another database: this one has triggers.
+        server.query(COMMITS, database="postgres")
     # Each commit brings its round trip along.
-    return found[source, "commit"] + found[destination, "commit"] + found[source, "trip"]
+    return median(source, COMMIT) + median(destination, COMMIT) + median(source, TRIP)
 
 
 class Found:
     """What one switch showed, in ms."""
 
-    def __init__(self, parts, rows, felt, allowed):
+    def __init__(self, parts, rows, answered, switched, allowed):
         self.total, self.lock, self.read, self.apply, self.flip = parts
-        self.rows, self.felt, self.allowed = rows, felt, allowed
+        self.rows, self.allowed = rows, allowed
+        self.felt = longest_gap(answered)[0] * 1000
+        # What the writers feel on this machine without a switch.
+        self.usual = longest_gap([when for when in answered if switched - 1.5 < when < switched - 0.5])[0] * 1000
 
 
-def measure(bed, count, load=(0, None), rows=100, delay=0.0, more=()):
-    """A whole switchover of `count` tables of so many rows; `load` is a number of writers and what they write."""
+def measure(bed, schema, load=(0, None), delay=0.0, more=()):
+    """A whole switchover of what the statements create; `load` is a number of writers and what they write."""
     with bed.servers("source", "destination") as (source, destination):
         for server in (source, destination):
-            server.query(tables(count, rows))
-        destination.query("".join(f"TRUNCATE t{i};" for i in range(count)))
+            server.query(schema)
+        names = "SELECT string_agg(oid::regclass::text, ',') FROM pg_class WHERE relkind = 'r' AND relname ~ '^t[0-9]'"
+        destination.query(f"TRUNCATE {destination.query(names)}")
         source.query("ANALYZE")
         bed.tool(source, destination, "init", "-q")
         bed.tool(source, destination, "copy", "-q")
-        allowed = limit(source, destination)
         far = [Delay(server.port, delay) for server in (source, destination)] if delay else []
         with writers(source, destination, *load) as some:
-            time.sleep(2 if some else 0)
+            time.sleep(1 if some else 0)
+            allowed = limit(bed, source, destination) if load[0] == CLIENTS else 0
+            time.sleep(1 if some else 0)
             said = switch(bed, source, destination, far, more)
+            switched = time.monotonic()
             time.sleep(1 if some else 0)
         for one in far:
             one.close()
         *parts, carried = (float(one) for one in WINDOW.search(said).groups())
         answered = sorted(when for one in some for when in one.answered)
-        return Found(parts, carried, longest_gap(answered)[0] * 1000, allowed + 3000 * delay)
+        return Found(parts, carried, answered, switched, allowed + 3000 * delay)
 
 
 def switch(bed, source, destination, far, more):
@@ -154,15 +173,16 @@ def under_load(bed, options):
     """100 tables and steady writers, near and far."""
     table = Table(
         f"The window under {RATE} transactions per second of {CLIENTS} clients, 100 tables (ms)",
-        "", "window", "lock", "read", "apply", "flip", "rows", "writers felt", "2 commits + 3 round trips", "ratio",
+        "", "window", "lock", "read", "apply", "flip", "rows", "writers felt", "longest gap otherwise",
+        "2 commits + 3 round trips", "ratio",
     )
     for name, delay in (("loopback", 0.0), ("50 ms added per round trip", 0.05)):
         found = []
         for turn in range(options.rounds):
             say(f"window, {name}, round {turn + 1}")
-            found.append(measure(bed, 100, (CLIENTS, single_rows(100)), delay=delay))
+            found.append(measure(bed, tables(100), (CLIENTS, single_rows(100)), delay))
         table.row(
-            name, *timings(found, "total", "lock", "read", "apply", "flip", "rows", "felt", "allowed"),
+            name, *timings(found, "total", "lock", "read", "apply", "flip", "rows", "felt", "usual", "allowed"),
             ratio([one.total for one in found], [one.allowed for one in found]),
         )
     table.print()
@@ -170,26 +190,32 @@ def under_load(bed, options):
 
 def growth(bed, options):
     """What the window grows with."""
-    table = Table("The window without load, by the number of tables, each with a sequence (ms)",
-                  "tables", "window", "read", "apply", "flip")
-    for count in options.tables:
-        found = []
-        for turn in range(options.rounds):
-            say(f"window, {count} tables, round {turn + 1}")
-            found.append(measure(bed, count))
-        table.row(f"{count:,}", *timings(found, "total", "read", "apply", "flip"))
-    table.print()
-    table = Table("The window by the rows that it carries, of one writer that changes so many at once (ms)",
-                  "rows", "carried", "window", "read", "apply", "flip")
-    for rows in options.pending:
-        found = []
-        for turn in range(options.rounds):
-            say(f"window, {rows} rows, round {turn + 1}")
-            more = (f"--max-pending={4 * rows}", "--lock-timeout=60000")
-            found.append(measure(bed, 1, (1, many_rows(rows)), rows=max(rows, 100), more=more))
-        carried = spread([one.rows for one in found], digits=0)
-        table.row(f"{rows:,}", carried, *timings(found, "total", "read", "apply", "flip"))
-    table.print()
+    rounds = max(1, options.rounds - 1)
+
+    def grows(what, numbers, schema, fields, load=lambda _: (0, None), more=lambda _: ()):
+        table = Table(f"The window by {what} (ms)", *fields.values())
+        for number in numbers:
+            found = []
+            for turn in range(rounds):
+                say(f"window, {number} {fields['number']}, round {turn + 1}")
+                found.append(measure(bed, schema(number), load(number), more=more(number)))
+            timed = timings(found, *(field for field in fields if field not in ("number", "rows")))
+            carried = [spread([one.rows for one in found], digits=0)] if "rows" in fields else []
+            table.row(f"{number:,}", *carried, *timed)
+        table.print()
+
+    parts = {"total": "window", "read": "read", "apply": "apply", "flip": "flip"}
+    grows("the number of tables, each with a sequence, nothing written", options.tables, tables, {"number": "tables"} | parts)
+    grows("the number of sequences beside one table, nothing written", options.sequences,
+          lambda count: tables(1) + "".join(f"CREATE SEQUENCE s{i};" for i in range(count)) + DRAWN,
+          {"number": "sequences"} | parts)
+    grows("the rows that it carries, of one writer that changes so many at once", options.pending,
+          lambda rows: tables(1, max(rows, 100)), {"number": "rows", "rows": "carried"} | parts,
+          lambda rows: (1, many_rows(rows)), lambda rows: (f"--max-pending={4 * rows}", "--lock-timeout=60000"))
+
+
+# Sequences that were never called are few in real databases.
+DRAWN = "SELECT nextval(oid::regclass) FROM pg_class WHERE relkind = 'S';"
 
 
 def timings(found, *fields):

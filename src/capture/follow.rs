@@ -215,7 +215,7 @@ fn forget(oid: Oid) -> String {
          DELETE FROM switchover.change_log_2 WHERE table_id = {oid};
          DELETE FROM switchover.captured_member WHERE table_id = {oid};
          DELETE FROM switchover.captured WHERE table_id = {oid};
-         DROP FUNCTION IF EXISTS switchover.capture_{oid}(), switchover.read_{oid}(boolean, bigint);"
+         DROP FUNCTION IF EXISTS switchover.capture_{oid}(), switchover.read_{oid}(boolean, bigint, text[]);"
     )
 }
 

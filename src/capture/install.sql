@@ -211,26 +211,27 @@ $$;
 CREATE OR REPLACE FUNCTION switchover.read_sequences()
 RETURNS TABLE (id oid, last_value bigint, is_called boolean)
 LANGUAGE plpgsql AS $$
+#variable_conflict use_column
 DECLARE
-    sequence record;
+    uncalled oid[] := '{}';
 BEGIN
-    FOR sequence IN
-        SELECT s.sequence_id, s.schema_name, s.sequence_name,
-               pg_catalog.pg_sequence_last_value(s.sequence_id) AS called
+    FOR id, last_value IN
+        SELECT s.sequence_id, pg_catalog.pg_sequence_last_value(s.sequence_id)
           FROM switchover.captured_sequence s
           -- A sequence that was dropped since is reported by the look at what has drifted.
           JOIN pg_catalog.pg_class c ON c.oid = s.sequence_id
     LOOP
-        id := sequence.sequence_id;
-        IF sequence.called IS NOT NULL THEN
-            last_value := sequence.called;
-            is_called := true;
+        IF last_value IS NULL THEN
+            uncalled := uncalled || id;
         ELSE
-            -- Not called since its creation, RESTART or setval(..., false): only the relation tells.
-            EXECUTE pg_catalog.format('SELECT s.last_value, s.is_called FROM %s s',
-                                      sequence.sequence_id::pg_catalog.regclass)
-               INTO last_value, is_called;
+            is_called := true;
+            RETURN NEXT;
         END IF;
+    END LOOP;
+    -- Not called since their creation, RESTART or setval(..., false): only the relations tell.
+    FOREACH id IN ARRAY uncalled LOOP
+        EXECUTE pg_catalog.format('SELECT s.last_value, s.is_called FROM %s s', id::pg_catalog.regclass)
+           INTO last_value, is_called;
         RETURN NEXT;
     END LOOP;
 END
@@ -254,7 +255,8 @@ LANGUAGE plpgsql AS $$
 DECLARE
     changed record;
     found record;
-    tables record;
+    changed_tables oid[] := '{}';
+    key_bytes bigint := 0;
     rows_left bigint := max_rows;
     bytes_left bigint := max_bytes;
     too_much boolean := false;
@@ -271,14 +273,17 @@ BEGIN
 
     FOR changed IN
         SELECT l.table_id, pg_catalog.count(*) AS entries,
-               pg_catalog.bool_or(l.row_id IS NULL) AS whole
+               pg_catalog.bool_or(l.row_id IS NULL) AS whole,
+               COALESCE(pg_catalog.sum(pg_catalog.octet_length(l.row_id)), 0) AS key_bytes
           FROM switchover.logged() l GROUP BY l.table_id ORDER BY l.table_id
     LOOP
-        PERFORM switchover.refuse_drifted(changed.table_id);
         kind := 'table'; id := changed.table_id; first := changed.entries; second := changed.whole;
         RETURN NEXT;
-        too_much := too_much OR changed.entries > max_rows;
+        changed_tables := changed_tables || changed.table_id;
+        key_bytes := key_bytes + changed.key_bytes;
+        too_much := too_much OR changed.entries > max_rows OR key_bytes > max_bytes;
     END LOOP;
+    PERFORM switchover.refuse_drifted(changed_tables);
 
     -- The tables are read in a subtransaction that is always rolled back, which gives their locks back;
     -- what it has returned stays. A lock that we kept until the end of the cycle would let a TRUNCATE or
@@ -286,13 +291,15 @@ BEGIN
     -- large cycle as well, for us to go on: a deadlock that no server can see.
     BEGIN
         IF NOT too_much THEN
+            -- The keys are handed over, so that the log is read once, and not once more for each table.
             FOR changed IN
-                SELECT l.table_id, pg_catalog.bool_or(l.row_id IS NULL) AS whole
+                SELECT l.table_id, pg_catalog.bool_or(l.row_id IS NULL) AS whole,
+                       pg_catalog.array_agg(l.row_id) AS row_ids
                   FROM switchover.logged() l GROUP BY l.table_id ORDER BY l.table_id
             LOOP
-                FOR found IN EXECUTE pg_catalog.format('SELECT r.key, r.contents FROM switchover.%I($1, $2) r',
-                                                       'read_' || changed.table_id)
-                                USING changed.whole, rows_left + 1
+                FOR found IN EXECUTE pg_catalog.concat('SELECT r.key, r.contents FROM switchover.read_', changed.table_id,
+                                                       '($1, $2, $3) r')
+                                USING changed.whole, rows_left + 1, changed.row_ids
                 LOOP
                     rows_left := rows_left - 1;
                     bytes_left := bytes_left - pg_catalog.octet_length(pg_catalog.concat(found.key, found.contents));
@@ -302,8 +309,10 @@ BEGIN
                     RETURN NEXT;
                 END LOOP;
                 EXIT WHEN too_much;
-                PERFORM switchover.refuse_rewritten(changed.table_id);
             END LOOP;
+            IF NOT too_much THEN
+                PERFORM switchover.refuse_rewritten(changed_tables);
+            END IF;
         END IF;
         RAISE EXCEPTION USING ERRCODE = 'SW001';
     EXCEPTION
@@ -363,50 +372,115 @@ BEGIN
 END
 $$;
 
+-- The same for many tables, of which few have to be asked one by one.
+CREATE OR REPLACE FUNCTION switchover.refuse_drifted(relations oid[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM switchover.refuse_drifted(r.oid)
+       FROM pg_catalog.unnest(relations) AS r (oid)
+       LEFT JOIN switchover.captured k ON k.table_id = r.oid
+       LEFT JOIN pg_catalog.pg_class c ON c.oid = r.oid
+       LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind = 'p' OR k.schema_name IS DISTINCT FROM n.nspname OR k.table_name IS DISTINCT FROM c.relname
+         OR k.shape IS DISTINCT FROM switchover.shape(r.oid);
+END
+$$;
+
 -- Fails if the schema was changed by a transaction that a look at it, in snapshot seen, could not see: what
 -- came between the look and the stop-the-world lock, with a transaction that the lock waited for, say. Catalog
 -- rows that are younger than the look are few, so little is asked about each. all_relations: a table or
--- sequence that is new is one to be carried over.
-CREATE OR REPLACE FUNCTION switchover.refuse_newer(seen pg_catalog.pg_snapshot, all_relations boolean) RETURNS void
-LANGUAGE plpgsql AS $$
+-- sequence that is new is one to be carried over. present: what relations_present() has answered then: where there are
+-- as many now, and none is younger, all are as they were. Both catalogs are read from end to end, once: a row's age
+-- is in no index.
+CREATE OR REPLACE FUNCTION switchover.refuse_newer(seen pg_catalog.pg_snapshot, all_relations boolean, present bigint)
+RETURNS void LANGUAGE plpgsql SET enable_seqscan = on AS $$
 DECLARE
     -- A row is younger if its transaction began after the look, or was running then. The age of what is about
     -- to wrap around is negative.
     youngest int := pg_catalog.age(pg_catalog.pg_snapshot_xmax(seen)::xid);
     running xid[] := ARRAY(SELECT x::xid FROM pg_catalog.pg_snapshot_xip(seen) x);
     changed record;
+    younger oid[];
+    present_now bigint;
 BEGIN
-    FOR changed IN
-        SELECT c.oid, c.relkind, c.relispartition FROM pg_catalog.pg_class c
-         WHERE (pg_catalog.age(c.xmin) BETWEEN 0 AND youngest OR c.xmin = ANY (running))
-           AND c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't'
-           AND c.relnamespace <> 'switchover'::pg_catalog.regnamespace
-    LOOP
-        PERFORM switchover.refuse_drifted(m.table_id) FROM switchover.captured_member m
-          WHERE m.member_id = changed.oid;
-        IF FOUND THEN
-            IF EXISTS (SELECT FROM switchover.captured_member m
-                         JOIN switchover.members(ARRAY[m.table_id]) s ON s.member_id = m.member_id
-                        WHERE m.member_id = changed.oid AND s.file <> m.file AND s.attributes <> m.attributes)
-            THEN
-                RAISE EXCEPTION 'table % was rewritten a moment ago', changed.oid::regclass USING ERRCODE = '55000';
+    SELECT pg_catalog.count(*),
+           pg_catalog.array_agg(c.oid) FILTER (WHERE pg_catalog.age(c.xmin) BETWEEN 0 AND youngest
+                                                  OR c.xmin = ANY (running))
+      INTO present_now, younger
+      FROM pg_catalog.pg_class c
+     WHERE c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't'
+       AND c.relnamespace <> 'switchover'::pg_catalog.regnamespace;
+    IF younger IS NOT NULL OR present_now <> present THEN
+        FOR changed IN
+            SELECT c.oid, c.relispartition FROM pg_catalog.pg_class c WHERE c.oid = ANY (younger)
+        LOOP
+            PERFORM switchover.refuse_drifted(m.table_id) FROM switchover.captured_member m
+              WHERE m.member_id = changed.oid;
+            IF FOUND THEN
+                IF EXISTS (SELECT FROM switchover.captured_member m
+                             JOIN switchover.members(ARRAY[m.table_id]) s ON s.member_id = m.member_id
+                            WHERE m.member_id = changed.oid AND s.file <> m.file AND s.attributes <> m.attributes)
+                THEN
+                    RAISE EXCEPTION 'table % was rewritten a moment ago', changed.oid::regclass
+                        USING ERRCODE = '55000';
+                END IF;
+            ELSIF changed.relispartition THEN
+                PERFORM switchover.refuse_drifted(c.table_id) FROM switchover.captured c
+                  WHERE c.table_id = pg_catalog.pg_partition_root(changed.oid);
+            ELSIF all_relations AND NOT EXISTS (SELECT FROM switchover.captured_sequence s
+                                                 WHERE s.sequence_id = changed.oid) THEN
+                RAISE EXCEPTION '% is new', changed.oid::regclass USING ERRCODE = '55000';
             END IF;
-        ELSIF changed.relispartition THEN
-            PERFORM switchover.refuse_drifted(c.table_id) FROM switchover.captured c
-              WHERE c.table_id = pg_catalog.pg_partition_root(changed.oid);
-        ELSIF all_relations AND NOT EXISTS (SELECT FROM switchover.captured_sequence s
-                                             WHERE s.sequence_id = changed.oid) THEN
-            RAISE EXCEPTION '% is new', changed.oid::regclass USING ERRCODE = '55000';
-        END IF;
-    END LOOP;
-    PERFORM switchover.refuse_drifted(m.table_id) FROM switchover.captured_member m
-      WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = m.member_id);
-    IF EXISTS (SELECT FROM pg_catalog.pg_trigger t
-                 JOIN switchover.captured_member m ON m.member_id = t.tgrelid
-                WHERE (pg_catalog.age(t.xmin) BETWEEN 0 AND youngest OR t.xmin = ANY (running))
-                  AND t.tgname ~ '^pg_switchover_(capture(_[0-9]+)?|truncate)$' AND t.tgenabled <> 'A') THEN
+        END LOOP;
+        PERFORM switchover.refuse_drifted(m.table_id) FROM switchover.captured_member m
+          WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = m.member_id);
+    END IF;
+    IF EXISTS (WITH disabled AS MATERIALIZED (
+                   SELECT t.tgrelid FROM pg_catalog.pg_trigger t
+                    WHERE (pg_catalog.age(t.xmin) BETWEEN 0 AND youngest OR t.xmin = ANY (running))
+                      AND t.tgenabled <> 'A' AND t.tgname ~ '^pg_switchover_(capture(_[0-9]+)?|truncate)$')
+               SELECT FROM disabled d JOIN switchover.captured_member m ON m.member_id = d.tgrelid) THEN
         RAISE EXCEPTION 'a capture trigger was disabled a moment ago' USING ERRCODE = '55000';
     END IF;
+END
+$$;
+
+-- A snapshot, and how many relations that refuse_newer() looks at there are in it.
+CREATE OR REPLACE FUNCTION switchover.relations_present() RETURNS TABLE (seen text, present bigint)
+LANGUAGE sql STABLE AS $$
+    SELECT pg_catalog.pg_current_snapshot()::text, pg_catalog.count(*)
+      FROM pg_catalog.pg_class c
+     WHERE c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't'
+       AND c.relnamespace <> 'switchover'::pg_catalog.regnamespace
+$$;
+
+-- Makes this session plan, before the window, what it will run in it for the tables that are written most, which
+-- it answers, and for the sequences. A table that somebody has locked is left out, and none stays locked.
+CREATE OR REPLACE FUNCTION switchover.warm_up(most integer) RETURNS SETOF oid
+LANGUAGE plpgsql AS $$
+DECLARE
+    written oid;
+BEGIN
+    PERFORM FROM switchover.read_sequences();
+    PERFORM pg_catalog.set_config('lock_timeout', '10', true);
+    FOR written IN
+        SELECT m.table_id
+          FROM switchover.captured_member m,
+               LATERAL (SELECT pg_catalog.pg_stat_get_tuples_inserted(m.member_id)
+                             + pg_catalog.pg_stat_get_tuples_updated(m.member_id)
+                             + pg_catalog.pg_stat_get_tuples_deleted(m.member_id)) AS w (rows)
+         GROUP BY m.table_id HAVING pg_catalog.sum(w.rows) > 0
+         ORDER BY pg_catalog.sum(w.rows) DESC LIMIT most
+    LOOP
+        BEGIN
+            EXECUTE pg_catalog.concat('SELECT FROM switchover.read_', written, '(false, 0, ''{}'')');
+            RAISE EXCEPTION USING ERRCODE = 'SW001';
+        EXCEPTION WHEN OTHERS THEN
+            -- What is wrong with a table is for the cycle to say.
+            NULL;
+        END;
+        RETURN NEXT written;
+    END LOOP;
 END
 $$;
 
@@ -436,6 +510,19 @@ BEGIN
         RAISE EXCEPTION 'table % was rewritten, truncated or renamed a moment ago', relation::regclass
             USING ERRCODE = '40001';
     END IF;
+END
+$$;
+
+-- The same for many tables, of which few have to be asked one by one.
+CREATE OR REPLACE FUNCTION switchover.refuse_rewritten(relations oid[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM switchover.refuse_rewritten(c.oid)
+       FROM pg_catalog.unnest(relations) AS r (oid)
+       JOIN pg_catalog.pg_class c ON c.oid = r.oid
+       LEFT JOIN switchover.captured k ON k.table_id = r.oid
+      WHERE c.relkind <> 'r' OR c.relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(c.oid)
+         OR pg_catalog.format('%I.%I', k.schema_name, k.table_name) <> c.oid::regclass::text;
 END
 $$;
 

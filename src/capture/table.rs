@@ -60,9 +60,9 @@ pub fn functions(relation: &Relation) -> String {
         "CREATE OR REPLACE FUNCTION {capture}() RETURNS trigger
          LANGUAGE plpgsql SECURITY DEFINER {settings} AS {};
          REVOKE ALL ON FUNCTION {capture}() FROM PUBLIC;
-         CREATE OR REPLACE FUNCTION {read}(whole boolean, most bigint)
+         CREATE OR REPLACE FUNCTION {read}(whole boolean, most bigint, row_ids text[])
          RETURNS TABLE (key text, contents text) LANGUAGE plpgsql AS {};
-         REVOKE ALL ON FUNCTION {read}(boolean, bigint) FROM PUBLIC;\n",
+         REVOKE ALL ON FUNCTION {read}(boolean, bigint, text[]) FROM PUBLIC;\n",
         literal(&capture_body(relation)),
         literal(&read_body(relation)),
     )
@@ -270,12 +270,21 @@ pub fn row_id(record: &str, key: &Key) -> String {
     )
 }
 
-/// Returns a query for the distinct changed keys of a table, as columns k1, k2, … of the key's own
+/// Returns a query for the distinct changed keys of a table, as [`distinct_keys`] has them.
+pub fn changed_keys(relation: &Relation, key: &Key) -> String {
+    let logged = format!(
+        "(SELECT c.row_id FROM switchover.logged() c WHERE c.table_id = {}) l",
+        relation.oid
+    );
+    distinct_keys(key, &logged)
+}
+
+/// Returns a query for the distinct keys among the texts `l.row_id`, as columns k1, k2, … of the key's own
 /// types. Distinct by those types' equality: the texts 1.0 and 1.00 are one numeric key.
 ///
 /// Values of types that users made are read by their input functions, through JSON: a cast from text may be
 /// defined by the type's owner, mean something else, and would run with our rights.
-pub fn changed_keys(relation: &Relation, key: &Key) -> String {
+fn distinct_keys(key: &Key, texts: &str) -> String {
     let text = |index: usize| match key.columns.len() {
         1 => "l.row_id".to_string(),
         _ => format!("(l.row_id::pg_catalog.text[])[{index}]"),
@@ -306,10 +315,8 @@ pub fn changed_keys(relation: &Relation, key: &Key) -> String {
         ),
     };
     format!(
-        "SELECT DISTINCT {} FROM switchover.logged() l{read}
-          WHERE l.table_id = {} AND l.row_id IS NOT NULL",
-        columns.join(", "),
-        relation.oid
+        "SELECT DISTINCT {} FROM {texts}{read} WHERE l.row_id IS NOT NULL",
+        columns.join(", ")
     )
 }
 
@@ -379,7 +386,7 @@ fn read_body(relation: &Relation) -> String {
     END IF;
 END",
         literals(&keys),
-        changed_keys(relation, key),
+        distinct_keys(key, "pg_catalog.unnest($3) AS l (row_id)"),
         key_matches(key),
     )
 }

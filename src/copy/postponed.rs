@@ -5,6 +5,8 @@
 //! consistent, and [`complete`] belongs behind it. It may be run again at any time. Foreign keys that are
 //! away while rows are written wait for the final cycle instead, see `foreign_keys`.
 
+use std::time::Duration;
+
 use crate::catalog::objects::Waiting;
 use crate::destination::{self, writer};
 use crate::error::{Result, Side};
@@ -70,6 +72,8 @@ pub struct Wanted {
     pub add: bool,
     /// Parallel sessions that check rows.
     pub jobs: usize,
+    /// The longest that anybody may wait for what they read.
+    pub lock_timeout: Duration,
 }
 
 /// What [`complete`] came to.
@@ -234,14 +238,12 @@ pub fn complete(
         }
     }
     add(&mut session, &mut keys, wanted.add, &mut completed, stop)?;
-    validate(
-        &session,
-        run_token,
-        &keys,
-        wanted.jobs,
-        &mut completed,
-        stop,
-    )?;
+    if !keys.is_empty() {
+        // Before the flip nobody but us writes here; after it, applications work with what is checked.
+        let _giving_way = courtesy::give_way(&session, wanted.lock_timeout)?;
+        let jobs = wanted.jobs;
+        validate(&session, run_token, &keys, jobs, &mut completed, stop)?;
+    }
     for (position, view) in &views {
         stop.check()?;
         let made = session.execute("refresh it", &view.statement);

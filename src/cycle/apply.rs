@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 
+use super::ROOM;
 use super::fetch::{Piece, Stream};
 use super::read::{ChangedTable, Changes};
 use crate::catalog::Oid;
@@ -78,7 +79,8 @@ impl Applier {
         session.execute(
             "set up the applier",
             &format!(
-                "SET enable_hashjoin = off; SET enable_mergejoin = off; SET lock_timeout = {};",
+                "SET enable_hashjoin = off; SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan;
+                 {ROOM} SET lock_timeout = {};",
                 lock_timeout.as_millis().max(1) * 10
             ),
         )?;
@@ -144,6 +146,28 @@ impl Applier {
         destination::refuse_written(&written)
     }
 
+    /// Has the server look up these tables, and what else the final cycle needs, which it does once per session.
+    ///
+    /// # Errors
+    /// The connection is lost. What else is wrong with a table is for the cycle to say.
+    pub fn warm_up(&mut self, plans: &Plans, tables: &[Oid]) -> Result<()> {
+        const PER_MESSAGE: usize = 50;
+        self.session.execute("warm up", destination::BEFORE_OPEN)?;
+        for chunk in tables.chunks(PER_MESSAGE) {
+            let sql: String = chunk
+                .iter()
+                .filter_map(|oid| plans.get(oid))
+                .map(|plan| plan.explain.as_str())
+                .collect();
+            match self.session.execute("warm up", &sql) {
+                Err(error) if error.connection_lost => return Err(error),
+                Err(error) => log::debug!("{error}"),
+                Ok(()) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the session, outside of a cycle.
     pub fn session(&mut self) -> &mut Session {
         &mut self.session
@@ -166,7 +190,12 @@ impl Applier {
 
     /// Returns true if there is nothing to write.
     pub fn up_to_date(&self, changes: &Changes) -> bool {
-        changes.tables.is_empty() && self.sequences_to_set(changes).is_empty()
+        changes.tables.is_empty() && self.has_sequences(&changes.sequences)
+    }
+
+    /// Returns true if the destination's sequences are so already.
+    pub fn has_sequences(&self, wanted: &Values) -> bool {
+        sequences::changed(wanted, &self.known_sequences).is_empty()
     }
 
     fn sequences_to_set(&self, changes: &Changes) -> Values {

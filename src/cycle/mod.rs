@@ -29,9 +29,23 @@ use crate::stop::Stop;
 /// Bytes of literals that one message may bring in an ordinary cycle.
 const MESSAGE_BYTES: u64 = 16 << 20;
 
+/// What sorting and hashing the keys of a large cycle may take of a server's memory, where its own setting is
+/// less; the keys of some 500,000 rows stay out of temporary files by that.
+const ROOM: &str = "SELECT pg_catalog.set_config('work_mem', '32MB', false)
+     WHERE pg_catalog.pg_size_bytes(pg_catalog.current_setting('work_mem')) < 33554432;";
+
+/// Streams that may wait for the applier beyond one per fetcher: what a fetcher has read of a small table must
+/// not keep it from beginning the next.
+const AHEAD: usize = 8;
+
 /// Attempts at a cycle that a rewritten table or a deadlock has spoilt: an application may truncate a
 /// table many times a second.
 const ATTEMPTS: u32 = 10;
+
+/// So many of them read the tables as they come; the next ones lock all that has changed first, which nobody can
+/// truncate then, for as long as it takes to read it. They bring as many rows as a message has bytes for: what has to
+/// be fetched table by table cannot be locked before its snapshot.
+const UNLOCKED: u32 = 2;
 
 /// At one whose reading gave way to somebody who waits for a table.
 const GIVE_WAY: u32 = 30;
@@ -128,6 +142,16 @@ impl Cycles {
         self.reader.carry_sequences(sequences);
     }
 
+    /// Has both servers look up and plan beforehand what the window will ask of these very sessions: the first
+    /// time takes some milliseconds per table.
+    ///
+    /// # Errors
+    /// As either server says.
+    pub fn warm_up(&mut self) -> Result<()> {
+        let written = self.reader.warm_up()?;
+        self.applier.warm_up(&self.plans, &written)
+    }
+
     /// Returns the rows that one message may bring.
     pub fn max_pending(&self) -> u64 {
         self.max_pending
@@ -138,10 +162,38 @@ impl Cycles {
     /// # Errors
     /// As either server says. Nothing is forgotten then; run it again.
     pub fn run(&mut self, stop: &Stop) -> Result<Report> {
-        let report = self.run_open(stop)?;
-        self.reader.forget()?;
+        let report = match self.nothing_to_do()? {
+            Some(report) => report,
+            None => {
+                let report = self.run_open(stop)?;
+                self.reader.forget()?;
+                report
+            }
+        };
         self.reader.rotate(report.log_bytes)?;
         Ok(report)
+    }
+
+    /// Looks first, in one round trip, and has a report if there is nothing to carry over. An entrance that a final
+    /// cycle has opened has to be shut in any case.
+    fn nothing_to_do(&mut self) -> Result<Option<Report>> {
+        if self.applier.opened() {
+            return Ok(None);
+        }
+        let started = Instant::now();
+        let Some((log_bytes, sequences)) = self.reader.look()? else {
+            return Ok(None);
+        };
+        if !self.applier.has_sequences(&sequences) {
+            return Ok(None);
+        }
+        Ok(Some(Report {
+            cycle: self.applier.last_cycle(),
+            log_bytes,
+            read: started.elapsed(),
+            total: started.elapsed(),
+            ..Report::default()
+        }))
     }
 
     /// Runs one cycle up to the destination's commit, and leaves the source's transaction, with the
@@ -159,7 +211,7 @@ impl Cycles {
         let mut attempt = 1;
         let mut rows = self.max_pending;
         loop {
-            let result = self.attempt(rows);
+            let result = self.attempt(rows, attempt > UNLOCKED);
             match result {
                 Err(error)
                     if attempt < attempts(&error)
@@ -181,14 +233,17 @@ impl Cycles {
         }
     }
 
-    /// Tries once; more than so many `rows` go by COPY.
-    fn attempt(&mut self, rows: u64) -> Result<Report> {
+    /// Tries once; more than so many `rows` go by COPY, unless they can be `locked` first.
+    fn attempt(&mut self, rows: u64, locked: bool) -> Result<Report> {
         let started = Instant::now();
         let limits = Limits {
             rows,
             bytes: MESSAGE_BYTES,
         };
-        let changes = self.reader.begin("", limits, true, "")?;
+        let changes = match locked && rows > 0 {
+            true => self.reader.begin_locked(limits)?,
+            false => self.reader.begin("", limits, true, "")?,
+        };
         let read = started.elapsed();
         let result = self.apply(&changes, read);
         if result.is_err() {
@@ -232,7 +287,8 @@ impl Cycles {
     }
 
     /// Fetchers and applier run side by side; the end of either ends the other: a fetcher's through its
-    /// stream, the applier's through closed channels and cancelled statements.
+    /// stream, the applier's through closed channels and cancelled statements. The reader deletes its
+    /// log entries meanwhile, and commits that when all is over.
     fn apply_large(
         &mut self,
         changes: &Changes,
@@ -250,11 +306,15 @@ impl Cycles {
             return Err(Error::failed("no fetchers"));
         };
         let cancellers = fetchers.cancellers();
-        let (streams, receiver) = bounded(self.jobs);
+        let (streams, receiver) = bounded(self.jobs + AHEAD);
         let (plans, applier, reader) = (&self.plans, &mut self.applier, &mut self.reader);
         let result = std::thread::scope(|scope| {
+            let deleting = scope.spawn(move || reader.delete_ahead(changes).map(|()| reader));
             let applying = scope.spawn(move || {
-                let durable = || reader.make_durable(changes);
+                let durable = || match deleting.join() {
+                    Ok(reader) => reader?.make_durable(changes),
+                    Err(_) => Err(Error::failed("the reader has failed")),
+                };
                 let result =
                     applier.apply_streams(plans, changes, || confirmation, &receiver, durable);
                 drop(receiver);

@@ -4,13 +4,20 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use postgres::SimpleQueryRow;
 use postgres::error::SqlState;
 
+use super::ROOM;
 use crate::catalog::Oid;
 use crate::error::{Error, Result};
 use crate::ident::QualifiedName;
 use crate::sequences::{Value, Values};
 use crate::session::{Session, text};
+
+/// Fewer entries than this are deleted in no time.
+const MANY: u64 = 10_000;
+
+const DELETE: &str = "DELETE FROM switchover.change_log_1; DELETE FROM switchover.change_log_2;";
 
 /// How much one message may bring; more has to be fetched table by table.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +27,9 @@ pub struct Limits {
     /// Bytes of literals.
     pub bytes: u64,
 }
+
+/// More rows than there are.
+const ANY_ROWS: u64 = 1 << 40;
 
 /// A changed table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +102,10 @@ pub struct Reader {
     flusher: Session,
     sequence_names: BTreeMap<Oid, QualifiedName>,
     in_transaction: bool,
+    /// This transaction has deleted its entries.
+    deleted: bool,
+    /// So had the last one, and was rolled back.
+    deleted_in_vain: bool,
     lock_timeout: Duration,
 }
 
@@ -112,13 +126,13 @@ impl Reader {
         );
         flusher.execute("set up a session", &patient)?;
         // Rows are found by key, through the key's index, however the tables' sizes change while the
-        // plans of our functions are kept. A table that somebody has locked is waited for a bounded
-        // time; nobody waits for us then.
+        // plans of our functions are kept: made once, and not for each call anew, which takes longer than
+        // running them. A table that somebody has locked is waited for a bounded time; nobody waits for us then.
         session.execute(
             "set up the change reader",
             &format!(
                 "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;
-                 {patient}"
+                 SET plan_cache_mode = force_generic_plan; {ROOM} {patient}"
             ),
         )?;
         Ok(Reader {
@@ -126,6 +140,8 @@ impl Reader {
             flusher,
             sequence_names,
             in_transaction: false,
+            deleted: false,
+            deleted_in_vain: false,
             lock_timeout,
         })
     }
@@ -145,15 +161,41 @@ impl Reader {
         self.session.pid()
     }
 
-    /// Returns true if the log has any entry (one round trip).
+    /// Has the server plan what this session will ask for in the window. Returns the tables, most written first,
+    /// that it was done for: no more than some, for each plan takes memory there.
     ///
     /// # Errors
     /// As the server says.
-    pub fn anything_pending(&mut self) -> Result<bool> {
-        let sql = "SELECT EXISTS (SELECT FROM switchover.change_log_1)
-                       OR EXISTS (SELECT FROM switchover.change_log_2)";
-        let rows = self.session.simple("look for changes", sql)?;
-        Ok(rows.first().is_some_and(|row| text(row, 0) == "t"))
+    pub fn warm_up(&mut self) -> Result<Vec<Oid>> {
+        const MOST: u32 = 500;
+        let sql = format!("SELECT t FROM switchover.warm_up({MOST}) t");
+        let rows = self.session.simple("warm up", &sql)?;
+        Ok(rows
+            .iter()
+            .filter_map(|row| text(row, 0).parse().ok())
+            .collect())
+    }
+
+    /// Looks whether a cycle has anything to do: one message, whose locks end with it. `None` if the log has
+    /// entries, else the bytes of the change logs and the sequences.
+    ///
+    /// # Errors
+    /// As the server says.
+    pub fn look(&mut self) -> Result<Option<(u64, Values)>> {
+        let pending = "EXISTS (SELECT FROM switchover.change_log_1) OR EXISTS (SELECT FROM switchover.change_log_2)";
+        let sql = format!(
+            "SELECT {pending}, pg_catalog.pg_relation_size('switchover.change_log_1'::pg_catalog.regclass)
+                             + pg_catalog.pg_relation_size('switchover.change_log_2'::pg_catalog.regclass);
+             SELECT id, last_value, is_called FROM switchover.read_sequences() WHERE NOT ({pending});"
+        );
+        let read = self.session.simple("look for changes", &sql);
+        let rows = read.map_err(explain_sequences)?;
+        let (seen, sequences) = rows.split_first().ok_or_else(broken_answer)?;
+        if is_true(text(seen, 0)) {
+            return Ok(None);
+        }
+        let log_bytes = text(seen, 1).parse().unwrap_or(0);
+        Ok(Some((log_bytes, self.sequence_values(sequences)?)))
     }
 
     /// Begins the transaction of a cycle and reads what it has to carry over: one message. `opening`
@@ -192,16 +234,43 @@ impl Reader {
         }
     }
 
+    /// As [`Reader::begin`] for an ordinary cycle, with every table locked that has changed so far before the
+    /// snapshot is taken. The locks are given back with what was read. Only bytes are limited, not rows; if they are
+    /// too many, all is read again without locks: a snapshot cannot be exported by a subtransaction.
+    ///
+    /// # Errors
+    /// As the server says; the transaction is rolled back then.
+    pub fn begin_locked(&mut self, limits: Limits) -> Result<Changes> {
+        let rows = self
+            .session
+            .simple("look for changes", include_str!("changed.sql"))?;
+        let names = rows.first().map_or("", |row| text(row, 0));
+        if !names.is_empty() {
+            let opening = format!("SAVEPOINT locked; LOCK TABLE {names} IN ACCESS SHARE MODE;");
+            let most = Limits {
+                rows: ANY_ROWS,
+                ..limits
+            };
+            let changes = self.begin(&opening, most, false, "ROLLBACK TO SAVEPOINT locked")?;
+            if matches!(changes.extent, Extent::Complete) {
+                return Ok(changes);
+            }
+            self.roll_back();
+        }
+        self.begin("", limits, true, "")
+    }
+
     /// Reads the sequences as they are now, which is later than the snapshot: never behind its rows.
     fn read_sequences(&mut self) -> Result<Values> {
         let sql = "SELECT id, last_value, is_called FROM switchover.read_sequences()";
         let read = self.flusher.simple("read the sequences", sql);
-        let rows = read.map_err(|error| match error.is(&SqlState::LOCK_NOT_AVAILABLE) {
-            true => error.mend("a transaction that restarts one (ALTER SEQUENCE, TRUNCATE … RESTART IDENTITY) is open; run it again when it has ended"),
-            false => error,
-        })?;
+        let rows = read.map_err(explain_sequences)?;
+        self.sequence_values(&rows)
+    }
+
+    fn sequence_values(&self, rows: &[SimpleQueryRow]) -> Result<Values> {
         let mut values = Values::new();
-        for row in &rows {
+        for row in rows {
             self.note_sequence(
                 &mut values,
                 text(row, 0),
@@ -231,7 +300,7 @@ impl Reader {
         Ok(())
     }
 
-    fn parse(&self, rows: &[postgres::SimpleQueryRow]) -> Result<Changes> {
+    fn parse(&self, rows: &[SimpleQueryRow]) -> Result<Changes> {
         let mut changes = Changes {
             snapshot: String::new(),
             position: String::new(),
@@ -316,6 +385,21 @@ impl Reader {
             .unwrap_or_default())
     }
 
+    /// Deletes the entries that the cycle's snapshot sees, for [`Reader::forget`] to commit: if they are many it
+    /// takes a while, which passes beside the apply. Until then they are there for everybody else, and whatever
+    /// ends the transaction otherwise leaves them where they are. Not again if the last time was in vain:
+    /// a cycle that is tried many times must not write that much each time.
+    ///
+    /// # Errors
+    /// As the server says.
+    pub fn delete_ahead(&mut self, changes: &Changes) -> Result<()> {
+        if changes.entries() >= MANY && !self.deleted_in_vain {
+            self.deleted = true;
+            self.session.execute("delete the log entries", DELETE)?;
+        }
+        Ok(())
+    }
+
     /// Deletes the entries that the cycle's snapshot sees, and commits. Only called once the
     /// destination has committed the rows: entries that were forgotten first would be lost with it.
     /// Entries written since are not visible to this snapshot, and stay.
@@ -324,9 +408,8 @@ impl Reader {
     /// As the server says; the entries are then still there, and the next cycle applies them again,
     /// which changes nothing.
     pub fn forget(&mut self) -> Result<()> {
-        let sql =
-            "DELETE FROM switchover.change_log_1; DELETE FROM switchover.change_log_2; COMMIT;";
-        self.finish("delete the log entries", sql)
+        let delete = if self.deleted { "" } else { DELETE };
+        self.finish("delete the log entries", &format!("{delete} COMMIT;"))
     }
 
     /// Runs the last message of the transaction; it must end with COMMIT.
@@ -336,7 +419,11 @@ impl Reader {
     pub fn finish(&mut self, what: &str, sql: &str) -> Result<()> {
         let result = self.session.execute(what, sql);
         match &result {
-            Ok(()) => self.in_transaction = false,
+            Ok(()) => {
+                self.in_transaction = false;
+                self.deleted = false;
+                self.deleted_in_vain = false;
+            }
             Err(_) => self.roll_back(),
         }
         result
@@ -344,6 +431,7 @@ impl Reader {
 
     /// Ends the transaction of a cycle without having changed anything.
     pub fn roll_back(&mut self) {
+        self.deleted_in_vain |= std::mem::take(&mut self.deleted);
         if std::mem::take(&mut self.in_transaction)
             && !self.session.is_closed()
             && let Err(error) = self.session.execute("roll back", "ROLLBACK")
@@ -408,6 +496,13 @@ fn is_true(text: &str) -> bool {
 fn broken_answer() -> Error {
     Error::failed("the source answered read_changes() in a form that is not understood")
         .mend("its schema switchover may be from another version: run init again")
+}
+
+fn explain_sequences(error: Error) -> Error {
+    match error.is(&SqlState::LOCK_NOT_AVAILABLE) {
+        true => error.mend("a transaction that restarts one (ALTER SEQUENCE, TRUNCATE … RESTART IDENTITY) is open; run it again when it has ended"),
+        false => error,
+    }
 }
 
 fn explain(error: Error) -> Error {

@@ -17,6 +17,11 @@ use crate::stop::Stop;
 /// Opens the entrance with the commit of the transaction that this belongs to.
 pub const OPEN: &str = "SELECT pg_catalog.setval('switchover.entrance', pg_catalog.pg_current_xact_id()::text::int8);\n";
 
+/// Has the server look up what opening takes.
+pub const BEFORE_OPEN: &str =
+    "SELECT pg_catalog.pg_sequence_last_value('switchover.entrance'::pg_catalog.regclass),
+           pg_catalog.pg_current_xact_id_if_assigned()::text::int8;";
+
 /// Tables that an error names.
 const NAMED: usize = 5;
 

@@ -7,7 +7,7 @@ mod role;
 
 use std::collections::BTreeMap;
 
-pub use entrance::{OPEN, close, note_flip, refuse_written, takes_writes};
+pub use entrance::{BEFORE_OPEN, OPEN, close, note_flip, refuse_written, takes_writes};
 pub use guarded::{Unguarded, guard_tables};
 pub use role::{
     LOCK_TIMEOUT, Way, grant, restore, silence, silenced, way, way_in_transaction, writer,

@@ -30,18 +30,31 @@ pub const GIVE_WAY: u32 = 20;
 /// Before another connection is tried.
 const RECONNECT: Duration = Duration::from_secs(1);
 
-/// The threads that look, and what ends each when it is dropped.
-static LOOKERS: Mutex<Vec<(Sender<()>, JoinHandle<()>)>> = Mutex::new(Vec::new());
-
 /// How long its end is waited for: there may be nobody left to answer it.
 const ENDS: Duration = Duration::from_millis(500);
 
-/// Looks, until [`stop_giving_way`], whether anybody waits for what a session of ours reads on the side of `main`, and
-/// ends that within `longest`. `main` itself is cancelled, and never ended.
+/// Looks for as long as it lives.
+pub struct GivingWay {
+    ended: Option<Sender<()>>,
+    thread: JoinHandle<()>,
+}
+
+impl Drop for GivingWay {
+    fn drop(&mut self) {
+        self.ended.take();
+        let began = Instant::now();
+        while !self.thread.is_finished() && began.elapsed() < ENDS {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// Looks, for as long as the answer lives, whether anybody waits for what a session of ours reads on the side of
+/// `main`, and ends that within `longest`. `main` itself is cancelled, and never ended.
 ///
 /// # Errors
 /// A thread cannot be started.
-pub fn give_way(main: &Session, longest: Duration) -> Result<()> {
+pub fn give_way(main: &Session, longest: Duration) -> Result<GivingWay> {
     let like = main.conninfo().clone();
     let (side, main) = (main.side(), main.pid());
     // On the destination nobody but us writes before the flip; after it, all that we still do is to check keys.
@@ -80,8 +93,10 @@ pub fn give_way(main: &Session, longest: Duration) -> Result<()> {
         .name("give way".to_string())
         .spawn(look_on)
         .map_err(|error| Error::failed(format!("could not start a thread: {error}")))?;
-    locked(&LOOKERS).push((sender, thread));
-    Ok(())
+    Ok(GivingWay {
+        ended: Some(sender),
+        thread,
+    })
 }
 
 /// Opens the session that looks. As the role that has connected: one that a setting of the role has put on may
@@ -90,18 +105,6 @@ fn looker(like: &Conninfo, side: Side) -> Result<Session> {
     let mut session = Session::open(like, side, "give way")?;
     session.execute("set up a session", "SET ROLE NONE")?;
     Ok(session)
-}
-
-/// Ends what [`give_way`] has begun.
-pub fn stop_giving_way() {
-    let lookers = std::mem::take(&mut *locked(&LOOKERS));
-    let (senders, threads): (Vec<_>, Vec<_>) = lookers.into_iter().unzip();
-    drop(senders);
-    let began = Instant::now();
-    let all_ended = || threads.iter().all(JoinHandle::is_finished);
-    while !all_ended() && began.elapsed() < ENDS {
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 /// How many looks in a row have found the same two sessions: ours, and who waits for it.

@@ -119,6 +119,7 @@ pub fn complete(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Resu
         },
         add: true,
         jobs: options.jobs,
+        lock_timeout: options.lock_timeout,
     };
     let completed = copy::complete(applier.session(), &run, wanted, stop)?;
     match problems(&completed) {
@@ -138,6 +139,7 @@ pub fn check_foreign_keys(options: &Options, session: &mut Session, run: &str, s
         kind: Kind::ForeignKeys,
         add: false,
         jobs: options.jobs,
+        lock_timeout: options.lock_timeout,
     };
     match copy::complete(session, run, wanted, stop) {
         Err(error) => log::warn!(
@@ -182,6 +184,7 @@ pub fn bring_back(
         },
         add,
         jobs: options.jobs,
+        lock_timeout: options.lock_timeout,
     };
     let completed = copy::complete(session, &claim.run, wanted, stop)?;
     if !completed.problems.is_empty() {

@@ -21,7 +21,6 @@ use crate::capture;
 use crate::cli::{Command, Options};
 use crate::conninfo::Conninfo;
 use crate::error::{Class, Error, Result, Side};
-use crate::lock;
 use crate::stop::Stop;
 use crate::watch;
 
@@ -38,7 +37,6 @@ pub fn run(options: Options) -> Result<()> {
     let for_watch = options.clone();
     watch::last_resort(move |error| end_without_an_answer(&for_watch, error));
     let result = dispatch(&options, &stop);
-    lock::stop_giving_way();
     if let (Err(error), Command::Switch | Command::Run) = (&result, options.command)
         && error.class != Class::Usage
     {

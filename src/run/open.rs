@@ -14,7 +14,7 @@ use crate::error::{Error, Result, Side};
 use crate::follow::{self, Followed};
 use crate::guard;
 use crate::ident::QualifiedName;
-use crate::lock::{self, Patience};
+use crate::lock::{self, GivingWay, Patience};
 use crate::plan;
 use crate::session::Session;
 use crate::stop::Stop;
@@ -30,6 +30,7 @@ pub struct Both {
     pub source_database: Database,
     /// The destination database.
     pub destination_database: Database,
+    giving_way: GivingWay,
 }
 
 /// Opens one side.
@@ -80,9 +81,8 @@ impl Both {
         let destination_database = catalog::read_database(&mut destination)?;
         catalog::refuse_same_database(&source_database, &destination_database)?;
         guard::take(&mut source)?;
-        lock::give_way(&source, options.lock_timeout)?;
-        lock::give_way(&destination, options.lock_timeout)?;
         Ok(Both {
+            giving_way: lock::give_way(&source, options.lock_timeout)?,
             source,
             destination,
             source_database,
@@ -222,6 +222,7 @@ pub struct Prepared {
     pub destination_catalog: Catalog,
     /// Tables of the destination that others can write into before the switch.
     pub unguarded: Vec<Unguarded>,
+    _giving_way: GivingWay,
 }
 
 /// Refuses phases in which no cycle may run.
@@ -316,6 +317,7 @@ pub fn prepare_claimed(
         source_catalog,
         destination_catalog,
         unguarded,
+        _giving_way: both.giving_way,
     })
 }
 

@@ -102,13 +102,15 @@ fn close_and_switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> 
         "the destination is in charge: {}",
         prepared.state.destination_name
     );
-    if window.is_some() {
-        prepared.cycles.reader.clear_log();
-    }
-    after::act(&prepared.observer, options.after_switch, stop);
+    // First of all, for until then each transaction that comes to the destination has to leave a note.
     let applier = &mut prepared.cycles.applier;
     let run = applier.run_token().to_string();
     note_flip(applier.session(), &run);
+    after::act(&prepared.observer, options.after_switch, stop);
+    if window.is_some() {
+        prepared.cycles.reader.clear_log();
+    }
+    let applier = &mut prepared.cycles.applier;
     copy::check_foreign_keys(options, applier.session(), &run, stop);
     Ok(())
 }

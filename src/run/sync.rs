@@ -28,8 +28,9 @@ pub fn sync(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<(
         if look.due() {
             look.look(options, prepared, stop)?;
         }
-        if prepared.cycles.reader.anything_pending()? {
-            tell(&prepared.cycle(options, stop)?);
+        let report = prepared.cycle(options, stop)?;
+        if report.entries > 0 {
+            tell(&report);
         }
     }
     log::info!("stopped; run sync again to go on");

@@ -52,6 +52,7 @@ pub fn switch(
     let Patience { timeout, attempts } = setup.patience;
     let mut last = String::new();
     let mut blockers = Vec::new();
+    cycles.warm_up()?;
     for attempt in 1..=attempts {
         stop.check()?;
         let old = quiet::wait(observer, timeout, setup.terminate_blockers, stop)?;
@@ -167,9 +168,11 @@ fn look_until_calm(
 ) -> Result<Option<String>> {
     for _ in 0..LOOKS {
         setup.stop.check()?;
-        let sql = "SELECT pg_catalog.pg_current_snapshot()";
+        let sql = "SELECT seen, present FROM switchover.relations_present()";
         let rows = cycles.reader.session().simple("take a snapshot", sql)?;
-        let seen = rows.first().map(|row| text(row, 0)).unwrap_or_default();
+        let Some(before) = rows.first() else {
+            return Err(Error::failed("the source did not answer a snapshot"));
+        };
         let look = follow::look_again(cycles, setup, known)?;
         look.drift?;
         if let Some((source, there)) = look.catalogs {
@@ -182,18 +185,16 @@ fn look_until_calm(
             continue;
         }
         let refuse_newer = format!(
-            "SELECT switchover.refuse_newer({}, {});",
-            literal(seen),
-            setup.selection.takes_all()
+            "SELECT switchover.refuse_newer({}, {}, {});",
+            literal(text(before, 0)),
+            setup.selection.takes_all(),
+            text(before, 1)
         );
-        // The first call in a session plans what it runs, which takes longer than running it. What it may
-        // find already is found again under the lock, and costs that attempt: attempts are bounded.
-        let first = cycles
-            .reader
-            .session()
-            .simple("look once more", &refuse_newer);
+        // What it may find already is found again under the lock, and costs that attempt: attempts are bounded.
+        let timeout = setup.patience.timeout;
+        let first = window::rehearse(cycles, timeout, &refuse_newer);
         return match first {
-            Err(error) if !follow::is_drift(&error) => Err(error),
+            Err(error) if !follow::is_drift(&error) && !lock::may_try_again(&error) => Err(error),
             _ => Ok(Some(refuse_newer)),
         };
     }

@@ -30,6 +30,13 @@ const MESSAGE_BYTES: u64 = 24 << 20;
 /// commit lets go finds it set and its transaction committed: locks are released after that is known.
 const FLIP: &str = include_str!("flip.sql");
 
+/// Has planned, and looked up, what the flip will run.
+const BEFORE_FLIP: &str =
+    "SELECT pg_catalog.pg_sequence_last_value('switchover.fence'::pg_catalog.regclass),
+           pg_catalog.pg_current_xact_id_if_assigned()::text::int8;
+    EXPLAIN UPDATE switchover.state
+        SET use_next_db = use_next_db, phase = phase, switched_at = pg_catalog.clock_timestamp();";
+
 /// How long the window took, by its parts.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Window {
@@ -71,12 +78,8 @@ pub fn attempt(
     terminate: bool,
     refuse_newer: &str,
 ) -> Result<Attempt> {
-    let opening = opening(&active_log(cycles)?, timeout);
-    let closing = format!(
-        "{refuse_newer} {} {}",
-        remaining("statement_timeout", timeout),
-        remaining("idle_in_transaction_session_timeout", timeout)
-    );
+    let opening = opening(&active_log(cycles)?, "EXCLUSIVE", timeout);
+    let closing = closing(refuse_newer, timeout);
     let limits = Limits {
         rows: cycles.max_pending(),
         bytes: MESSAGE_BYTES,
@@ -138,6 +141,22 @@ pub fn attempt(
         total,
         applied,
     }))
+}
+
+/// Says the window's messages to the source once, without its lock, its rows and its flip, and takes all back: what a
+/// session runs for the first time takes the server longer. `refuse_newer` as in [`attempt`].
+///
+/// # Errors
+/// The connection is lost, or somebody has the log locked. What `refuse_newer` finds here it finds again.
+pub fn rehearse(cycles: &mut Cycles, timeout: Duration, refuse_newer: &str) -> Result<()> {
+    let sql = format!(
+        "BEGIN ISOLATION LEVEL REPEATABLE READ; {}
+         SELECT kind, id, first, second FROM switchover.read_changes(0, 0, false);
+         {BEFORE_FLIP} {} ROLLBACK;",
+        opening(&active_log(cycles)?, "ACCESS SHARE", timeout),
+        closing(refuse_newer, timeout)
+    );
+    cycles.reader.session().transaction("look once more", &sql)
 }
 
 /// Sends the flip. The server ends what takes longer than `left`, but for one thing: a commit that waits for a
@@ -207,15 +226,24 @@ fn active_log(cycles: &mut Cycles) -> Result<[&'static str; 2]> {
 /// writer and we would wait for each other. Both in one statement, so that one time-out bounds both waits.
 /// From then on, whoever has locked a table and wants to write waits for us; a table that we wait for is
 /// given up before that one is told of a deadlock.
-fn opening([resting, active]: &[&str; 2], timeout: Duration) -> String {
+fn opening([resting, active]: &[&str; 2], mode: &str, timeout: Duration) -> String {
     let wait = (timeout * 9 / 10).as_millis().max(1);
     format!(
         "SET LOCAL lock_timeout = {wait}; SET LOCAL statement_timeout = {wait};
-         LOCK TABLE {resting}, {active} IN EXCLUSIVE MODE; {}
+         LOCK TABLE {resting}, {active} IN {mode} MODE; {}
          SELECT pg_catalog.set_config('lock_timeout', GREATEST(1, LEAST({wait},
              EXTRACT(epoch FROM pg_catalog.current_setting('deadlock_timeout')::interval) * 500)
              )::int8::text, true);",
         remaining("statement_timeout", timeout)
+    )
+}
+
+/// What comes behind the reading.
+fn closing(refuse_newer: &str, timeout: Duration) -> String {
+    format!(
+        "{refuse_newer} {} {}",
+        remaining("statement_timeout", timeout),
+        remaining("idle_in_transaction_session_timeout", timeout)
     )
 }
 

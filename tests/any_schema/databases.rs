@@ -127,7 +127,10 @@ fn move_generated(seed: u64, tables: usize, (source, destination): (u32, u32)) {
     writers.wait_for_more(30);
     pair.run(&["check", "--create-schema"]).expect(0);
     pair.run(&["init", "-q"]).expect(0);
-    pair.run(&["copy", "-q", "--create-schema"]).expect(0);
+    // Somebody always truncates something: for as long as a cycle reads what it has locked, they wait.
+    let patient = "--lock-timeout=20000";
+    pair.run(&["copy", "-q", "--create-schema", patient])
+        .expect(0);
     // Small cycles and large ones; the largest schema has time for one of each.
     for most in if tables < 100 {
         ["10000", "2"].as_slice()
@@ -135,7 +138,7 @@ fn move_generated(seed: u64, tables: usize, (source, destination): (u32, u32)) {
         &["2"]
     } {
         writers.wait_for_more(100);
-        pair.run(&["sync", "-q"]).expect(0);
+        pair.run(&["sync", "-q", patient]).expect(0);
         writers.wait_for_more(40);
         writers.hold_still();
         pair.run(&["sync", "-q", "--max-pending", most]).expect(0);
