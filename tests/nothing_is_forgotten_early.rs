@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::support::cluster::Cluster;
 use crate::support::pair::{DATABASE, Pair};
-use crate::support::proxy::{Action, Proxy};
+use crate::support::proxy::{Action, Proxy, Trip};
 use crate::support::{compare, wait_for};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -138,6 +138,53 @@ fn entries_written_during_a_cycle_survive_it() {
         pair.run(sync).expect(0);
         compare::assert_equal(&pair);
     }
+}
+
+/// Many entries are deleted while the rows still travel; that is committed as late as any other deletion.
+#[test]
+fn many_entries_that_are_deleted_ahead_are_there_until_the_destination_has_committed() {
+    const CONFIRM: &str = "UPDATE switchover.state SET cycle";
+    const MANY: &str = "INSERT INTO t SELECT i, -i, 'many' FROM generate_series(100001, 112000) i";
+    let (mut pair, source) = ready();
+    let destination = Proxy::start(&pair.destination);
+    pair.destination_uri = destination.uri(DATABASE);
+    pair.on_source(MANY);
+    let sync = &["sync", "--max-pending", "1000"];
+    // Deleted, and the destination does not commit.
+    destination.at(CONFIRM, Action::CutBefore);
+    source.forget_trips();
+    pair.run(sync).expect(1);
+    let deleted = |trip: &Trip| trip.sql.contains(FORGET) && !trip.sql.contains("COMMIT");
+    assert!(
+        source.trips().iter().any(deleted),
+        "nothing was deleted ahead"
+    );
+    assert_eq!(entries(&pair), 12_000);
+    // The destination has committed, and then the source is lost, or its answer.
+    for action in [Action::CutBefore, Action::DropReply] {
+        let hits = destination.hits();
+        destination.at(CONFIRM, Action::HoldReply);
+        let running = pair.spawn(sync);
+        wait_for("the destination's commit", LIMIT, || {
+            destination.hits() > hits
+        });
+        assert_eq!(entries(&pair), 12_000);
+        pair.on_source("UPDATE t SET v = 'late' WHERE id <= 3");
+        source.at("COMMIT", action);
+        destination.release();
+        running.wait(LIMIT).expect(1);
+        if action == Action::CutBefore {
+            assert_eq!(entries(&pair), 12_003);
+            pair.on_source("UPDATE t SET v = 'again' WHERE id > 100000");
+            pair.run(sync).expect(0);
+            pair.on_source("UPDATE t SET v = 'once more' WHERE id > 100000");
+        } else {
+            assert_eq!(entries(&pair), 3);
+            pair.run(sync).expect(0);
+        }
+    }
+    compare::assert_equal(&pair);
+    assert_eq!(entries(&pair), 0);
 }
 
 /// A source whose commits are on disk only when somebody asks for it, which a crash then takes back.

@@ -103,10 +103,10 @@ class Bed:
             raise Failure(f"{what} ended with {done.returncode}:\n{done.stdout[-2000:]}")
         return time.monotonic() - began
 
-    def pgbench(self, server, *arguments):
-        """Runs pgbench and returns what it printed."""
+    def pgbench(self, server, *arguments, more=None):
+        """Runs pgbench, with more in its environment, and returns what it printed."""
         done = subprocess.run(
-            [self.path("pgbench"), *arguments, server.uri], env=self.home.environment,
+            [self.path("pgbench"), *arguments, server.uri], env=self.home.environment | (more or {}),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )
         if done.returncode:

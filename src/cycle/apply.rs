@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 
+use super::ROOM;
 use super::fetch::{Piece, Stream};
 use super::read::{ChangedTable, Changes};
 use crate::catalog::Oid;
@@ -79,7 +80,7 @@ impl Applier {
             "set up the applier",
             &format!(
                 "SET enable_hashjoin = off; SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan;
-                 SET lock_timeout = {};",
+                 {ROOM} SET lock_timeout = {};",
                 lock_timeout.as_millis().max(1) * 10
             ),
         )?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::ROOM;
 use super::read::ChangedTable;
 use crate::error::{Error, Result, Side};
 use crate::lock;
@@ -127,9 +128,10 @@ impl Fetchers {
             &format!("lock table {}", plan.name),
             &format!(
                 "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT {};
-                 SET LOCAL lock_timeout = {}; SELECT switchover.lock_unchanged({});",
+                 SET LOCAL lock_timeout = {}; {ROOM} {} SELECT switchover.lock_unchanged({});",
                 crate::ident::literal(snapshot),
                 self.lock_timeout.as_millis().max(1) * 10,
+                plan.keys_settings,
                 table.oid
             ),
         );
@@ -153,8 +155,19 @@ fn send_table(
     pieces: &Sender<Piece>,
 ) -> Result<()> {
     let what = format!("read table {}", plan.name);
-    if !whole && !send_copy(session, &what, &plan.keys_out, pieces, Piece::Keys)? {
-        return Ok(());
+    if !whole {
+        let mut keys = 0;
+        let piece = |block: Vec<u8>| {
+            // COPY's text form has one end of line per row; those within values are escaped.
+            keys += block.iter().filter(|byte| **byte == b'\n').count();
+            Piece::Keys(block)
+        };
+        if !send_copy(session, &what, &plan.keys_out, pieces, piece)? {
+            return Ok(());
+        }
+        if !plan.join_settings.is_empty() {
+            session.execute(&what, &plan.join_settings.replace("$1", &keys.to_string()))?;
+        }
     }
     if pieces.send(Piece::EndOfKeys).is_err() {
         return Ok(());
@@ -172,7 +185,7 @@ fn send_copy(
     what: &str,
     sql: &str,
     pieces: &Sender<Piece>,
-    piece: impl Fn(Vec<u8>) -> Piece,
+    mut piece: impl FnMut(Vec<u8>) -> Piece,
 ) -> Result<bool> {
     let mut reader = session.copy_out(what, sql)?;
     loop {

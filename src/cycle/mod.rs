@@ -29,6 +29,15 @@ use crate::stop::Stop;
 /// Bytes of literals that one message may bring in an ordinary cycle.
 const MESSAGE_BYTES: u64 = 16 << 20;
 
+/// What sorting and hashing the keys of a large cycle may take of a server's memory, where its own setting is
+/// less; the keys of some 500,000 rows stay out of temporary files by that.
+const ROOM: &str = "SELECT pg_catalog.set_config('work_mem', '32MB', false)
+     WHERE pg_catalog.pg_size_bytes(pg_catalog.current_setting('work_mem')) < 33554432;";
+
+/// Streams that may wait for the applier beyond one per fetcher: what a fetcher has read of a small table must
+/// not keep it from beginning the next.
+const AHEAD: usize = 8;
+
 /// Attempts at a cycle that a rewritten table or a deadlock has spoilt: an application may truncate a
 /// table many times a second.
 const ATTEMPTS: u32 = 10;
@@ -278,7 +287,8 @@ impl Cycles {
     }
 
     /// Fetchers and applier run side by side; the end of either ends the other: a fetcher's through its
-    /// stream, the applier's through closed channels and cancelled statements.
+    /// stream, the applier's through closed channels and cancelled statements. The reader deletes its
+    /// log entries meanwhile, and commits that when all is over.
     fn apply_large(
         &mut self,
         changes: &Changes,
@@ -296,11 +306,15 @@ impl Cycles {
             return Err(Error::failed("no fetchers"));
         };
         let cancellers = fetchers.cancellers();
-        let (streams, receiver) = bounded(self.jobs);
+        let (streams, receiver) = bounded(self.jobs + AHEAD);
         let (plans, applier, reader) = (&self.plans, &mut self.applier, &mut self.reader);
         let result = std::thread::scope(|scope| {
+            let deleting = scope.spawn(move || reader.delete_ahead(changes).map(|()| reader));
             let applying = scope.spawn(move || {
-                let durable = || reader.make_durable(changes);
+                let durable = || match deleting.join() {
+                    Ok(reader) => reader?.make_durable(changes),
+                    Err(_) => Err(Error::failed("the reader has failed")),
+                };
                 let result =
                     applier.apply_streams(plans, changes, || confirmation, &receiver, durable);
                 drop(receiver);

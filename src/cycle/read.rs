@@ -7,11 +7,17 @@ use std::time::{Duration, Instant};
 use postgres::SimpleQueryRow;
 use postgres::error::SqlState;
 
+use super::ROOM;
 use crate::catalog::Oid;
 use crate::error::{Error, Result};
 use crate::ident::QualifiedName;
 use crate::sequences::{Value, Values};
 use crate::session::{Session, text};
+
+/// Fewer entries than this are deleted in no time.
+const MANY: u64 = 10_000;
+
+const DELETE: &str = "DELETE FROM switchover.change_log_1; DELETE FROM switchover.change_log_2;";
 
 /// How much one message may bring; more has to be fetched table by table.
 #[derive(Debug, Clone, Copy)]
@@ -99,6 +105,10 @@ pub struct Reader {
     /// Whether change_log_1 is the one that is written; only our own rotation changes it.
     writes_first: Option<bool>,
     in_transaction: bool,
+    /// This transaction has deleted its entries.
+    deleted: bool,
+    /// So had the last one, and was rolled back.
+    deleted_in_vain: bool,
     lock_timeout: Duration,
 }
 
@@ -125,7 +135,7 @@ impl Reader {
             "set up the change reader",
             &format!(
                 "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;
-                 SET plan_cache_mode = force_generic_plan; {patient}"
+                 SET plan_cache_mode = force_generic_plan; {ROOM} {patient}"
             ),
         )?;
         Ok(Reader {
@@ -135,6 +145,8 @@ impl Reader {
             leaves_sequences: false,
             writes_first: None,
             in_transaction: false,
+            deleted: false,
+            deleted_in_vain: false,
             lock_timeout,
         })
     }
@@ -407,6 +419,21 @@ impl Reader {
             .unwrap_or_default())
     }
 
+    /// Deletes the entries that the cycle's snapshot sees, for [`Reader::forget`] to commit: if they are many it
+    /// takes a while, which passes beside the apply. Until then they are there for everybody else, and whatever
+    /// ends the transaction otherwise leaves them where they are. Not again if the last time was in vain:
+    /// a cycle that is tried many times must not write that much each time.
+    ///
+    /// # Errors
+    /// As the server says.
+    pub fn delete_ahead(&mut self, changes: &Changes) -> Result<()> {
+        if changes.entries() >= MANY && !self.deleted_in_vain {
+            self.deleted = true;
+            self.session.execute("delete the log entries", DELETE)?;
+        }
+        Ok(())
+    }
+
     /// Deletes the entries that the cycle's snapshot sees, and commits. Only called once the
     /// destination has committed the rows: entries that were forgotten first would be lost with it.
     /// Entries written since are not visible to this snapshot, and stay.
@@ -415,9 +442,8 @@ impl Reader {
     /// As the server says; the entries are then still there, and the next cycle applies them again,
     /// which changes nothing.
     pub fn forget(&mut self) -> Result<()> {
-        let sql =
-            "DELETE FROM switchover.change_log_1; DELETE FROM switchover.change_log_2; COMMIT;";
-        self.finish("delete the log entries", sql)
+        let delete = if self.deleted { "" } else { DELETE };
+        self.finish("delete the log entries", &format!("{delete} COMMIT;"))
     }
 
     /// Runs the last message of the transaction; it must end with COMMIT.
@@ -427,7 +453,11 @@ impl Reader {
     pub fn finish(&mut self, what: &str, sql: &str) -> Result<()> {
         let result = self.session.execute(what, sql);
         match &result {
-            Ok(()) => self.in_transaction = false,
+            Ok(()) => {
+                self.in_transaction = false;
+                self.deleted = false;
+                self.deleted_in_vain = false;
+            }
             Err(_) => self.roll_back(),
         }
         result
@@ -435,6 +465,7 @@ impl Reader {
 
     /// Ends the transaction of a cycle without having changed anything.
     pub fn roll_back(&mut self) {
+        self.deleted_in_vain |= std::mem::take(&mut self.deleted);
         if std::mem::take(&mut self.in_transaction)
             && !self.session.is_closed()
             && let Err(error) = self.session.execute("roll back", "ROLLBACK")
