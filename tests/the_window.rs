@@ -7,7 +7,7 @@ use crate::support::compare;
 use crate::support::program::{Outcome, Running};
 use crate::support::proxy::{Action, Trip};
 use crate::support::stage::{APPLY, CONFIRM, FLIP, LIMIT, LOCK, Stage, expect_source_in_charge};
-use crate::support::wait_for;
+use crate::support::{thorough, wait_for};
 
 /// So many tables, each with rows and with a sequence of its own.
 fn tables(count: usize) -> String {
@@ -131,6 +131,14 @@ fn three_hundred_changed_tables_take_three_round_trips() {
         .map(|number| format!("UPDATE t{number} SET t = 'changed' WHERE n = 2;"))
         .collect();
     switch_with(&stage, &changes, 300);
+}
+
+#[test]
+fn a_thousand_changed_tables_and_sequences_take_three_round_trips() {
+    if thorough() {
+        let stage = Stage::copied(&tables(1000), &rows(1000));
+        switch_with(&stage, &rows(1000), 3000);
+    }
 }
 
 #[test]

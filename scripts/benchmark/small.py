@@ -10,7 +10,7 @@ from demonstration.servers import Failure
 
 from .bed import say
 from .table import Table, spread
-from .window import tables
+from .window import script, tables
 
 STARTS = 20
 
@@ -43,8 +43,8 @@ def run(bed, options):
         say(f"nothing to do, {count} tables")
         with bed.servers("source", "destination") as (source, destination):
             for server in (source, destination):
-                server.query(tables(count, 1))
-            destination.query("".join(f"TRUNCATE t{i};" for i in range(count)))
+                script(bed, server, tables(count, 1))
+            script(bed, destination, "".join(f"TRUNCATE t{i};\n" for i in range(count)))
             bed.tool(source, destination, "init", "-q")
             bed.tool(source, destination, "copy", "-q")
             bed.tool(source, destination, "sync", "-q")

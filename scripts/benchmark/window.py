@@ -94,6 +94,14 @@ def writers(old, new, clients, statement):
         raise Failure(f"a writer was stopped: {trouble[0]}")
 
 
+def script(bed, server, statements):
+    """Runs statements one by one: a thousand tables are too many for a command line, and for one transaction."""
+    with tempfile.NamedTemporaryFile("w", dir=bed.home.path) as file:
+        file.write(statements)
+        file.flush()
+        server.load(file.name)
+
+
 TRIP = "SELECT 1;"
 COMMIT = "\\set id random(1, 1000)\nUPDATE commits SET n = n + 1 WHERE id = :id;"
 COMMITS = "DROP TABLE IF EXISTS commits; CREATE TABLE commits AS SELECT i AS id, 0 AS n FROM generate_series(1, 1000) i;" \
@@ -136,9 +144,9 @@ def measure(bed, schema, load=(0, None), delay=0.0, more=()):
     """A whole switchover of what the statements create; `load` is a number of writers and what they write."""
     with bed.servers("source", "destination") as (source, destination):
         for server in (source, destination):
-            server.query(schema)
-        names = "SELECT string_agg(oid::regclass::text, ',') FROM pg_class WHERE relkind = 'r' AND relname ~ '^t[0-9]'"
-        destination.query(f"TRUNCATE {destination.query(names)}")
+            script(bed, server, schema)
+        names = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname ~ '^t[0-9]'"
+        script(bed, destination, "".join(f"TRUNCATE {name};\n" for name in destination.query(names).split()))
         source.query("ANALYZE")
         bed.tool(source, destination, "init", "-q")
         bed.tool(source, destination, "copy", "-q")

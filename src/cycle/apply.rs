@@ -362,7 +362,8 @@ impl Applier {
         match result {
             Ok(()) => {
                 self.claim.cycle = cycle;
-                self.known_sequences = changes.sequences.clone();
+                // Those that this cycle has not read are as they were.
+                self.known_sequences.extend(changes.sequences.clone());
                 Ok(())
             }
             Err(error) => {

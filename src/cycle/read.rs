@@ -101,6 +101,9 @@ pub struct Reader {
     session: Session,
     flusher: Session,
     sequence_names: BTreeMap<Oid, QualifiedName>,
+    leaves_sequences: bool,
+    /// Whether change_log_1 is the one that is written; only our own rotation changes it.
+    writes_first: Option<bool>,
     in_transaction: bool,
     /// This transaction has deleted its entries.
     deleted: bool,
@@ -139,6 +142,8 @@ impl Reader {
             session,
             flusher,
             sequence_names,
+            leaves_sequences: false,
+            writes_first: None,
             in_transaction: false,
             deleted: false,
             deleted_in_vain: false,
@@ -149,6 +154,35 @@ impl Reader {
     /// Returns the session, outside of a cycle.
     pub fn session(&mut self) -> &mut Session {
         &mut self.session
+    }
+
+    /// Leaves the sequences to the window, from the next cycle on: what is written while they are read is what the
+    /// window has to carry.
+    pub fn leave_sequences(&mut self) {
+        self.leaves_sequences = true;
+    }
+
+    /// Returns true if the sequences are left to the window.
+    pub fn leaves_sequences(&self) -> bool {
+        self.leaves_sequences
+    }
+
+    /// Returns true if change_log_1 is the one that is written, else change_log_2 is; asks only where that may have
+    /// changed since it asked last.
+    ///
+    /// # Errors
+    /// As the server says.
+    pub fn writes_first(&mut self) -> Result<bool> {
+        if let Some(known) = self.writes_first {
+            return Ok(known);
+        }
+        let sql = "SELECT pg_catalog.pg_sequence_last_value('switchover.turn'::pg_catalog.regclass) IS NULL";
+        let rows = self
+            .session
+            .simple("see which change log is written", sql)?;
+        let first = rows.first().is_some_and(|row| text(row, 0) == "t");
+        self.writes_first = Some(first);
+        Ok(first)
     }
 
     /// Takes these sequences from the next cycle on.
@@ -220,7 +254,7 @@ impl Reader {
         let read = self.session.simple("read the changes", &sql);
         let result = read.and_then(|rows| {
             let mut changes = self.parse(&rows)?;
-            if may_export {
+            if may_export && !self.leaves_sequences {
                 changes.sequences = self.read_sequences()?;
             }
             Ok(changes)
@@ -474,6 +508,7 @@ impl Reader {
             self.lock_timeout.as_millis().max(1),
             include_str!("rotate.sql")
         );
+        self.writes_first = None;
         let result = self.session.execute("rotate the change log", &sql);
         self.in_transaction = result.is_err();
         self.roll_back();

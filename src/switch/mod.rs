@@ -53,6 +53,7 @@ pub fn switch(
     let mut last = String::new();
     let mut blockers = Vec::new();
     cycles.warm_up()?;
+    cycles.reader.leave_sequences();
     for attempt in 1..=attempts {
         stop.check()?;
         let old = quiet::wait(observer, timeout, setup.terminate_blockers, stop)?;

@@ -17,7 +17,7 @@ use postgres::error::SqlState;
 use crate::cycle::{Applied, Confirmation, Cycles, Extent, Limits};
 use crate::error::{Error, Result};
 use crate::lock::{self, Blocker};
-use crate::session::{Canceller, Session, text};
+use crate::session::{Canceller, Session};
 
 use super::settle::warn_unconfirmed;
 
@@ -210,13 +210,7 @@ fn apply(
 
 /// Says which log is being written and which rests.
 fn active_log(cycles: &mut Cycles) -> Result<[&'static str; 2]> {
-    let sql =
-        "SELECT pg_catalog.pg_sequence_last_value('switchover.turn'::pg_catalog.regclass) IS NULL";
-    let rows = cycles
-        .reader
-        .session()
-        .simple("see which change log is written", sql)?;
-    let first = rows.first().is_some_and(|row| text(row, 0) == "t");
+    let first = cycles.reader.writes_first()?;
     let (one, two) = ("switchover.change_log_1", "switchover.change_log_2");
     Ok(if first { [two, one] } else { [one, two] })
 }
