@@ -270,7 +270,7 @@ impl Reader {
 
     /// As [`Reader::begin`] for an ordinary cycle, with every table locked that has changed so far before the
     /// snapshot is taken. The locks are given back with what was read. Only bytes are limited, not rows; if they are
-    /// too many, all is read again without locks: a snapshot cannot be exported by a subtransaction.
+    /// too many, all is read again without locks: a subtransaction can export no snapshot.
     ///
     /// # Errors
     /// As the server says; the transaction is rolled back then.
@@ -279,19 +279,20 @@ impl Reader {
             .session
             .simple("look for changes", include_str!("changed.sql"))?;
         let names = rows.first().map_or("", |row| text(row, 0));
-        if !names.is_empty() {
-            let opening = format!("SAVEPOINT locked; LOCK TABLE {names} IN ACCESS SHARE MODE;");
-            let most = Limits {
-                rows: ANY_ROWS,
-                ..limits
-            };
-            let changes = self.begin(&opening, most, false, "ROLLBACK TO SAVEPOINT locked")?;
-            if matches!(changes.extent, Extent::Complete) {
-                return Ok(changes);
-            }
-            self.roll_back();
+        if names.is_empty() {
+            return self.begin("", limits, true, "");
         }
-        self.begin("", limits, true, "")
+        let opening = format!("SAVEPOINT locked; LOCK TABLE {names} IN ACCESS SHARE MODE;");
+        let most = Limits {
+            rows: ANY_ROWS,
+            ..limits
+        };
+        match self.begin(&opening, most, true, "ROLLBACK TO SAVEPOINT locked") {
+            Err(error) if error.is(&SqlState::ACTIVE_SQL_TRANSACTION) => {
+                self.begin("", limits, true, "")
+            }
+            other => other,
+        }
     }
 
     /// Reads the sequences as they are now, which is later than the snapshot: never behind its rows.
