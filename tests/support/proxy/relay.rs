@@ -13,10 +13,11 @@ use super::{Action, Shared, Trip};
 struct Talk {
     // The client has spoken since the server's last answer.
     client_speaks: bool,
-    // Answers that the server has not ended yet.
-    unanswered: usize,
+    // Answers that the server has not ended yet. Less than none where it has asked for the data of a COPY before
+    // the Sync behind that statement has come by.
+    unanswered: isize,
     // What happens to an answer, behind so many earlier ones: a driver does not wait for the answer to Close.
-    reply: Option<(Action, usize)>,
+    reply: Option<(Action, isize)>,
     application: String,
 }
 
@@ -213,14 +214,14 @@ impl Relay {
                 let ours = talk.reply;
                 // A server that wants the data of a COPY passes over the Sync that came with its statement.
                 if wire::ends_answer(message.kind) {
-                    talk.unanswered = talk.unanswered.saturating_sub(1);
+                    talk.unanswered -= 1;
                     if let Some((_, before)) = &mut talk.reply {
-                        *before = before.saturating_sub(1);
+                        *before -= 1;
                     }
                 }
                 ours
             };
-            if let Some((action, 0)) = reply {
+            if let Some((action, ..=0)) = reply {
                 kept.extend_from_slice(&message.bytes);
                 if wire::ends_answer(message.kind) {
                     self.act_on_reply(action)?;
