@@ -5,6 +5,7 @@
 
 use std::io::Read;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -76,28 +77,27 @@ impl Fetchers {
         self.sessions.iter().filter_map(canceller).collect()
     }
 
-    /// Reads the tables and sends each as a [`Stream`]; returns when all are sent, or the receiver is
-    /// gone. Streams reach the applier in the order they were begun and it takes them one by one, so
-    /// the oldest always moves and a full channel cannot stop them all.
+    /// Reads the tables and sends each as a [`Stream`]; returns when all are sent, or it is `over`: the
+    /// applier has failed, and takes what comes only to drop it. Streams reach the applier in the order they
+    /// were begun and it takes them one by one, so the oldest always moves and a full channel cannot stop
+    /// them all.
     pub fn fetch(
         &self,
         plans: &Plans,
         tables: &[ChangedTable],
         snapshot: &str,
-        streams: &Sender<Stream>,
+        (streams, over): (&Sender<Stream>, &AtomicBool),
     ) {
         self.pool.scope(|scope| {
             for table in tables {
                 let streams = streams.clone();
                 scope.spawn(move |_| {
                     let (pieces, receiver) = bounded(DEPTH);
-                    if streams
-                        .send(Stream {
-                            table: *table,
-                            pieces: receiver,
-                        })
-                        .is_err()
-                    {
+                    let stream = Stream {
+                        table: *table,
+                        pieces: receiver,
+                    };
+                    if over.load(Ordering::Relaxed) || streams.send(stream).is_err() {
                         return;
                     }
                     // A send that fails means that the applier has stopped, and says why itself.

@@ -9,6 +9,7 @@ mod fetch;
 mod read;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
@@ -287,7 +288,7 @@ impl Cycles {
     }
 
     /// Fetchers and applier run side by side; the end of either ends the other: a fetcher's through its
-    /// stream, the applier's through closed channels and cancelled statements. The reader deletes its
+    /// stream, the applier's through abandoned streams and cancelled statements. The reader deletes its
     /// log entries meanwhile, and commits that when all is over.
     fn apply_large(
         &mut self,
@@ -307,9 +308,11 @@ impl Cycles {
         };
         let cancellers = fetchers.cancellers();
         let (streams, receiver) = bounded(self.jobs + AHEAD);
+        let over = AtomicBool::new(false);
         let (plans, applier, reader) = (&self.plans, &mut self.applier, &mut self.reader);
         let result = std::thread::scope(|scope| {
             let deleting = scope.spawn(move || reader.delete_ahead(changes).map(|()| reader));
+            let over = &over;
             let applying = scope.spawn(move || {
                 let durable = || match deleting.join() {
                     Ok(reader) => reader?.make_durable(changes),
@@ -317,13 +320,15 @@ impl Cycles {
                 };
                 let result =
                     applier.apply_streams(plans, changes, || confirmation, &receiver, durable);
-                drop(receiver);
                 if result.is_err() {
+                    over.store(true, Ordering::Relaxed);
                     Canceller::cancel_all(&cancellers);
+                    // A channel keeps what is in it, and a stream that waits in it, its fetcher.
+                    receiver.iter().for_each(drop);
                 }
                 result
             });
-            fetchers.fetch(plans, &changes.tables, snapshot, &streams);
+            fetchers.fetch(plans, &changes.tables, snapshot, (&streams, over));
             drop(streams);
             applying
                 .join()

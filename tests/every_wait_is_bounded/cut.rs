@@ -63,6 +63,35 @@ fn every_command_goes_on_after_its_connections_were_cut() {
     );
 }
 
+/// What has been read of the other tables waits to be applied, and their readers with it.
+#[test]
+fn a_large_cycle_that_loses_the_destination_ends_while_other_tables_wait() {
+    let stage = Stage::new(Pair::new(15, 18));
+    let tables = ["a", "b", "c", "d"];
+    for table in tables {
+        let create = format!("CREATE TABLE {table} (id int PRIMARY KEY, v text)");
+        stage.pair.on_both(&create);
+    }
+    stage.pair.run(&["init"]).expect(0);
+    stage.pair.run(&["copy"]).expect(0);
+    for table in tables {
+        stage.pair.on_source(&format!(
+            "INSERT INTO {table} SELECT i, repeat('x', 2000) FROM generate_series(1, 2000) i"
+        ));
+    }
+    let destination = wire(&stage, Destination);
+    destination.at("COPY ", HoldReply);
+    let large = ["sync", "--max-pending=100", "--jobs=2"];
+    let sync = hurried(&stage, &large).spawn();
+    destination.wait_until_hit(LIMIT);
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    destination.reset();
+    sync.wait(LIMIT).expect(1);
+    destination.release();
+    stage.pair.run(&large).expect(0);
+    compare::assert_equal(&stage.pair);
+}
+
 #[test]
 fn no_command_waits_for_a_server_that_accepts_and_says_nothing() {
     let stage = copied();
