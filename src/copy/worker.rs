@@ -251,7 +251,10 @@ impl Ends {
                 break;
             }
             // A row larger than the block is not worth a copy of its own.
-            let row = reader.fill_buf().map_err(failed_read)?;
+            let row = match reader.fill_buf() {
+                Ok(row) => row,
+                Err(error) => return Ok(Piped::Stopped(failed_read(error))),
+            };
             let length = row.len();
             if length == 0 {
                 // It must not be asked again once it has come to its end.
