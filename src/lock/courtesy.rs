@@ -66,6 +66,8 @@ pub fn give_way(main: &Session, longest: Duration) -> Result<GivingWay> {
     let (sender, ended) = bounded::<()>(0);
     let look_on = move || {
         let mut seen = Seen::new();
+        // In a row: a server that is full for one look is not worth a word.
+        let mut failed = 0;
         let mut told = false;
         // Opened when it is time for the first look: many a command has ended by then.
         let mut session: Option<Session> = None;
@@ -77,11 +79,15 @@ pub fn give_way(main: &Session, longest: Duration) -> Result<GivingWay> {
                 _ => looker(&like, side),
             };
             let looked = open.and_then(|open| look(session.insert(open), (main, names), &mut seen));
-            let Err(error) = looked else { continue };
+            let Err(error) = looked else {
+                failed = 0;
+                continue;
+            };
+            failed += 1;
             if session.is_none() {
                 rest = RECONNECT;
             }
-            if error.connection_lost || told {
+            if error.connection_lost || told || failed < 2 {
                 log::debug!("{error}");
             } else {
                 log::warn!("others may have to wait for what we read: {error}");
