@@ -74,6 +74,38 @@ pub fn choose(listing: &str, wish: &Wish) -> Choice {
     }
 }
 
+/// An index of a table, alone or as a constraint.
+#[derive(Debug, PartialEq)]
+pub struct Index<'a> {
+    /// The table on the source.
+    pub table: Oid,
+    /// With a constraint, which wants the table for itself.
+    pub constraint: bool,
+    /// The entry.
+    pub line: &'a str,
+}
+
+/// Lists the indexes in an archive with the table of each, in order.
+pub fn indexes<'a>(listing: &'a str) -> Vec<Index<'a>> {
+    let entries = parse(listing);
+    let tables: BTreeMap<u32, Oid> = entries
+        .iter()
+        .filter(|entry| is_table(entry))
+        .map(|entry| (entry.id, entry.identity.1))
+        .collect();
+    let index = |entry: &Entry<'a>| {
+        let constraint = entry.text.starts_with("CONSTRAINT ");
+        let alone = entry.text.starts_with("INDEX ") && !entry.text.starts_with("INDEX ATTACH ");
+        let table = entry.needs.iter().find_map(|id| tables.get(id))?;
+        (constraint || alone).then_some(Index {
+            table: *table,
+            constraint,
+            line: entry.line,
+        })
+    };
+    entries.iter().filter_map(index).collect()
+}
+
 /// Widens the roots by what they need and by what belongs to them, as far as it is missing.
 fn objects(
     entries: &[Entry<'_>],
