@@ -234,3 +234,38 @@ fn entry(line: &str) -> Option<Entry<'_>> {
         needs: Vec::new(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LISTING: &str = "\
+; Archive
+215; 1259 16386 TABLE public t postgres
+216; 1259 16387 TABLE public INDEX \"CONSTRAINT postgres
+;\tdepends on: 5
+220; 0 0 TABLE ATTACH public part postgres
+;\tdepends on: 215 216
+3300; 2606 16395 CONSTRAINT public t t_pkey postgres
+;\tdepends on: 215 215
+3301; 1259 16396 INDEX public t_a role with spaces
+;\tdepends on: 12 215
+3302; 0 0 INDEX ATTACH public t_a postgres
+;\tdepends on: 215 3301
+3303; 2606 16397 FK CONSTRAINT public t f postgres
+;\tdepends on: 215 216
+3304; 2606 16398 CHECK CONSTRAINT public t c postgres
+;\tdepends on: 215
+3305; 1259 16399 INDEX public of_a_view postgres
+;\tdepends on: 300
+";
+
+    #[test]
+    fn an_index_belongs_to_the_table_that_it_needs() {
+        let found: Vec<_> = indexes(LISTING)
+            .iter()
+            .map(|one| (one.table, one.constraint, &one.line[..4]))
+            .collect();
+        assert_eq!(found, [(16386, true, "3300"), (16386, false, "3301")]);
+    }
+}
