@@ -118,6 +118,6 @@ impl<'a> Indexes<'a> {
             "BEGIN;\n{script}\nSET search_path = '';\n{}\nCOMMIT;",
             destination::hold(run)
         );
-        destination.transaction("create an index on the destination", &sql)
+        destination.transaction("create an index", &sql)
     }
 }
