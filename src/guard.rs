@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Class, Error, Result};
 use crate::session::Session;
 
-/// The only advisory lock that is used, on the source; the bytes of "pg_swtch". Locks of this kind
-/// belong to one database.
+/// The advisory lock, on the source; the bytes of "pg_swtch". Locks of this kind belong to one database.
 pub const ADVISORY_LOCK: i64 = 0x7067_5f73_7774_6368;
 
 /// A command that has just ended may still have the lock: its server process goes a moment after it.

@@ -2,6 +2,7 @@
 //! transaction, and so reaches the destination.
 
 mod drift;
+mod triggers;
 mod values;
 mod ways;
 

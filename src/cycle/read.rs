@@ -1,6 +1,7 @@
 //! The change reader: one REPEATABLE READ transaction on the source, whose snapshot a whole cycle uses.
 //! It is the only one that deletes log entries and flips the pointer, in that same transaction.
 
+mod durable;
 mod forget;
 
 use std::collections::BTreeMap;
@@ -66,9 +67,8 @@ pub enum Extent {
 pub struct Changes {
     /// `pg_current_snapshot()`.
     pub snapshot: String,
-    /// A position in the write-ahead log that covers all that the snapshot sees.
-    pub position: String,
-    /// The log is flushed up to it, so a crash of the source cannot take back what we have read.
+    /// The write-ahead log is flushed up to what the snapshot sees, so a crash of the source cannot take back
+    /// what we have read.
     pub flushed: bool,
     /// Size of both change logs, dead rows included.
     pub log_bytes: u64,
@@ -99,6 +99,8 @@ pub struct Reader {
     flusher: Session,
     sequence_names: BTreeMap<Oid, QualifiedName>,
     leaves_sequences: bool,
+    /// This session holds the flush of the other one back.
+    holds_flush_back: bool,
     /// Whether change_log_1 is the one that is written; only our own rotation changes it.
     writes_first: Option<bool>,
     in_transaction: bool,
@@ -140,6 +142,7 @@ impl Reader {
             flusher,
             sequence_names,
             leaves_sequences: false,
+            holds_flush_back: false,
             writes_first: None,
             in_transaction: false,
             deleted: false,
@@ -224,11 +227,7 @@ impl Reader {
         may_export: bool,
         closing: &str,
     ) -> Result<Changes> {
-        let sql = format!(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ; {opening}
-             SELECT kind, id, first, second FROM switchover.read_changes({}, {}, {may_export}); {closing}",
-            limits.rows, limits.bytes
-        );
+        let sql = message(opening, limits, may_export, closing);
         self.in_transaction = true;
         let read = self.session.simple("read the changes", &sql);
         let result = read.and_then(|rows| {
@@ -317,7 +316,6 @@ impl Reader {
     fn parse(&self, rows: &[SimpleQueryRow]) -> Result<Changes> {
         let mut changes = Changes {
             snapshot: String::new(),
-            position: String::new(),
             flushed: false,
             log_bytes: 0,
             tables: Vec::new(),
@@ -330,10 +328,7 @@ impl Reader {
             let oid = || text(row, 1).parse().unwrap_or(0);
             let (first, second) = (text(row, 2), text(row, 3));
             match text(row, 0) {
-                "position" => {
-                    changes.position = first.to_string();
-                    changes.flushed = is_true(second);
-                }
+                "position" => changes.flushed = is_true(second),
                 "snapshot" => {
                     changes.snapshot = first.to_string();
                     changes.log_bytes = second.parse().unwrap_or(0);
@@ -354,7 +349,7 @@ impl Reader {
                 }
                 // Twice in the final cycle: when the lock was granted, and when all was read.
                 "lock" if changes.lock_ms.is_none() => changes.lock_ms = first.parse().ok(),
-                "lock" => {}
+                "lock" | "granted" => {}
                 "export" if row.get(2).is_some() => {
                     changes.extent = Extent::Exported(first.to_string());
                 }
@@ -367,23 +362,6 @@ impl Reader {
         } else {
             Ok(changes)
         }
-    }
-
-    /// Makes sure that a crash of the source can take back nothing of what the snapshot showed. Where
-    /// writers use synchronous_commit = off, it may show rows that are not on disk yet; were they on
-    /// the destination and then forgotten here, their log entries with them, nobody would notice. A
-    /// commit of ours flushes all that was written before it.
-    ///
-    /// # Errors
-    /// As the server says.
-    pub fn make_durable(&mut self, changes: &Changes) -> Result<()> {
-        if changes.flushed {
-            return Ok(());
-        }
-        self.flusher.execute(
-            "flush the write-ahead log",
-            "UPDATE switchover.heartbeat SET beaten_at = pg_catalog.clock_timestamp()",
-        )
     }
 
     /// Exports the snapshot of the cycle that is open.
@@ -426,6 +404,15 @@ impl Reader {
             log::debug!("{error}");
         }
     }
+}
+
+/// The message that a cycle begins with.
+fn message(opening: &str, limits: Limits, may_export: bool, closing: &str) -> String {
+    format!(
+        "BEGIN ISOLATION LEVEL REPEATABLE READ; {opening}
+         SELECT kind, id, first, second FROM switchover.read_changes({}, {}, {may_export}); {closing}",
+        limits.rows, limits.bytes
+    )
 }
 
 fn is_true(text: &str) -> bool {

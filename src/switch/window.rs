@@ -88,7 +88,7 @@ pub fn attempt(
     let started = Instant::now();
     let reader = &mut cycles.reader;
     let (read, blockers) = lock::observed_by(reader.pid(), observer, timeout, terminate, || {
-        reader.begin(&opening, limits, false, &closing)
+        reader.begin_final(&opening, limits, &closing, timeout)
     });
     let changes = match read {
         Ok(changes) => changes,
@@ -150,9 +150,10 @@ pub fn attempt(
 /// The connection is lost, or somebody has the log locked. What `refuse_newer` finds here it finds again.
 pub fn rehearse(cycles: &mut Cycles, timeout: Duration, refuse_newer: &str) -> Result<()> {
     let sql = format!(
-        "BEGIN ISOLATION LEVEL REPEATABLE READ; {}
+        "BEGIN ISOLATION LEVEL REPEATABLE READ; {} {}
          SELECT kind, id, first, second FROM switchover.read_changes(0, 0, false);
          {BEFORE_FLIP} {} ROLLBACK;",
+        cycles.reader.hold_flush_back(),
         opening(&active_log(cycles)?, "ACCESS SHARE", timeout),
         closing(refuse_newer, timeout)
     );

@@ -49,6 +49,47 @@ const STATEMENTS: &[Way] = &[
          INSERT INTO t VALUES (3, 'x'), (7, 'e7') ON CONFLICT DO NOTHING;",
     ),
     way(
+        "inserts",
+        "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE keyless (id int, v text);
+         CREATE TABLE w (a int, b text, v text, PRIMARY KEY (b, a));
+         CREATE FUNCTION another() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN IF pg_trigger_depth() = 1 THEN INSERT INTO inserts.t SELECT i.id + 100, 'by a trigger' FROM i; END IF;
+                   RETURN NULL; END $$;
+         CREATE TRIGGER another AFTER INSERT ON t REFERENCING NEW TABLE AS i FOR EACH STATEMENT EXECUTE FUNCTION another();",
+        "WITH a AS (INSERT INTO t VALUES (1, 'a') RETURNING id),
+              b AS (INSERT INTO t SELECT i, 'b' FROM generate_series(2, 5) i RETURNING id)
+         INSERT INTO t SELECT id + 10, 'c' FROM (TABLE a UNION ALL TABLE b) x;
+         INSERT INTO t SELECT 1000 WHERE false;
+         INSERT INTO t VALUES (1, 'x'), (6, 'new') ON CONFLICT (id) DO UPDATE SET id = 7, v = 'moved';
+         INSERT INTO keyless SELECT i, 'v' FROM generate_series(1, 5) i;
+         INSERT INTO w VALUES (1, '{\"b', 'v'), (2, '', 'v');
+         BEGIN; SAVEPOINT s; INSERT INTO w VALUES (3, 'undone'); ROLLBACK TO s; INSERT INTO w VALUES (4, 'kept'); COMMIT;",
+    ),
+    way(
+        "more_inserts",
+        "CREATE TABLE t (gone int, id int PRIMARY KEY, v text); ALTER TABLE t DROP gone;
+         CREATE TABLE emptied (id int PRIMARY KEY); INSERT INTO emptied VALUES (1);
+         CREATE TABLE computed (a int, id int GENERATED ALWAYS AS (a * 2) STORED PRIMARY KEY);
+         CREATE FUNCTION add(i int) RETURNS SETOF more_inserts.t LANGUAGE sql AS
+             'INSERT INTO more_inserts.t VALUES (i, ''by a function''), (i + 1, ''v'') RETURNING *';
+         CREATE FUNCTION not_negative() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN IF NEW.id < 0 THEN RETURN NULL; END IF; RETURN NEW; END';
+         CREATE TRIGGER not_negative BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION not_negative();",
+        "COPY t FROM STDIN WHERE id > 1;\n1\tone\n2\ttwo\n-3\tno\n\\.\n
+         BEGIN; TRUNCATE emptied; COPY emptied FROM STDIN WITH (FREEZE);\n5\n6\n\\.\nCOMMIT;
+         INSERT INTO computed VALUES (1), (2); COPY computed (a) FROM STDIN;\n3\n4\n\\.\n
+         SELECT * FROM add(10); SELECT add(20) LIMIT 1;
+         COPY (INSERT INTO t VALUES (30, 'in a copy') RETURNING id) TO STDOUT;
+         EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) INSERT INTO t VALUES (31, 'explained');
+         WITH a AS (INSERT INTO t VALUES (40, 'beside a MERGE'))
+         MERGE INTO t USING (VALUES (2), (41)) n (id) ON t.id = n.id
+         WHEN MATCHED THEN UPDATE SET v = 'merged' WHEN NOT MATCHED THEN INSERT VALUES (n.id, 'merged in');
+         SET session_replication_role = local; INSERT INTO t VALUES (50, 'local'); RESET session_replication_role;
+         SET work_mem = '64kB'; INSERT INTO t SELECT i, repeat('v', 300) FROM generate_series(1000, 2000) i; RESET work_mem;
+         ALTER TABLE t ADD w int; INSERT INTO t VALUES (60, 'between', 1); ALTER TABLE t DROP w;
+         BEGIN; INSERT INTO t VALUES (70, 'prepared'); PREPARE TRANSACTION 'pending'; COMMIT PREPARED 'pending';",
+    ),
+    way(
         "merge",
         "CREATE TABLE t (id int PRIMARY KEY, v text);
          INSERT INTO t SELECT i, 'v' FROM generate_series(1, 6) i;",

@@ -13,7 +13,7 @@ fn row_01_the_tool_dies_while_it_waits_for_the_lock() {
     // It is deleted by nobody, and arrives.
     crash.stage.source_wire.release();
     wait_for("the tool to wait for the lock", LIMIT, || {
-        let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'ExclusiveLock'";
+        let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'ExclusiveLock' AND locktype = 'relation'";
         crash.stage.pair.on_source(waits) == "1"
     });
     expect_killed(&running.kill());

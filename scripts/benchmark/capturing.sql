@@ -1,0 +1,130 @@
+-- Ways to note the keys of changed rows, each as small as it can be, for scripts/bench capture. What is chosen is in
+-- src/capture/table.rs.
+
+CREATE SCHEMA way;
+CREATE SEQUENCE way.turn;
+CREATE SEQUENCE way.fence;
+CREATE TABLE way.log (table_id oid NOT NULL, row_id text, written_at timestamptz NOT NULL DEFAULT pg_catalog.now())
+    WITH (autovacuum_enabled = false);
+CREATE TABLE way.native (table_id oid NOT NULL, row_id bigint, written_at timestamptz NOT NULL DEFAULT pg_catalog.now())
+    WITH (autovacuum_enabled = false);
+CREATE TABLE way.arrays (table_id oid NOT NULL, row_ids text[], written_at timestamptz NOT NULL DEFAULT pg_catalog.now())
+    WITH (autovacuum_enabled = false);
+ALTER TABLE way.arrays ALTER row_ids SET STORAGE EXTERNAL;
+
+CREATE FUNCTION way.timed(statement text) RETURNS float8 LANGUAGE plpgsql AS $$
+DECLARE
+    began timestamptz := pg_catalog.clock_timestamp();
+BEGIN
+    EXECUTE statement;
+    RETURN EXTRACT(epoch FROM pg_catalog.clock_timestamp() - began);
+END $$;
+
+CREATE FUNCTION way.nothing() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN RETURN NULL; END $$;
+
+CREATE FUNCTION way.advisory() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    PERFORM pg_catalog.pg_advisory_xact_lock_shared(42);
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION way.entry() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO way.log (table_id, row_id) VALUES (16384, pg_catalog.concat(NEW.id));
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION way.native() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO way.native (table_id, row_id) VALUES (16384, NEW.id);
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION way.block() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    changed_id text;
+    former_id text;
+BEGIN
+    BEGIN
+        IF TG_OP = 'DELETE' THEN
+            changed_id := pg_catalog.concat(OLD.id);
+        ELSE
+            changed_id := pg_catalog.concat(NEW.id);
+            IF TG_OP = 'UPDATE' THEN
+                former_id := pg_catalog.concat(OLD.id);
+            END IF;
+        END IF;
+    EXCEPTION WHEN OTHERS THEN
+        changed_id := NULL;
+        former_id := NULL;
+    END;
+    IF pg_catalog.pg_sequence_last_value('way.turn'::regclass) IS NULL THEN
+        INSERT INTO way.log (table_id, row_id) VALUES (16384, changed_id);
+    END IF;
+    IF former_id <> changed_id THEN
+        INSERT INTO way.log (table_id, row_id) VALUES (16384, former_id);
+    END IF;
+    IF pg_catalog.pg_sequence_last_value('way.fence'::regclass) IS NOT NULL THEN
+        RAISE 'refused';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION way.one_statement() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+#variable_conflict use_column
+BEGIN
+    IF pg_catalog.pg_sequence_last_value('way.turn'::regclass) IS NULL THEN
+        IF TG_OP = 'UPDATE' THEN
+            INSERT INTO way.log (table_id, row_id)
+            SELECT '16384'::regclass, n.id
+              FROM (SELECT k.id FROM (SELECT NULL AS id) f, LATERAL (SELECT concat(id) AS id FROM (SELECT NEW.*) r) k) n
+            UNION ALL
+            SELECT '16384'::regclass, o.id
+              FROM (SELECT k.id FROM (SELECT NULL AS id) f, LATERAL (SELECT concat(id) AS id FROM (SELECT NEW.*) r) k) n,
+                   (SELECT k.id FROM (SELECT NULL AS id) f, LATERAL (SELECT concat(id) AS id FROM (SELECT OLD.*) r) k) o
+             WHERE o.id <> n.id;
+        ELSE
+            INSERT INTO way.log (table_id, row_id)
+            SELECT '16384'::regclass, n.id
+              FROM (SELECT k.id FROM (SELECT NULL AS id) f, LATERAL (SELECT concat(id) AS id FROM (SELECT NEW.*) r) k) n;
+        END IF;
+    END IF;
+    IF pg_catalog.pg_sequence_last_value('way.fence'::regclass) IS NOT NULL THEN
+        RAISE 'refused';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION way.rows() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    IF pg_catalog.pg_sequence_last_value('way.turn'::regclass) IS NULL THEN
+        INSERT INTO way.log (table_id, row_id) SELECT 16384, pg_catalog.concat(n.id) FROM new_rows n;
+    END IF;
+    IF pg_catalog.pg_sequence_last_value('way.fence'::regclass) IS NOT NULL THEN
+        RAISE 'refused';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION way.rows_of_both() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    IF pg_catalog.pg_sequence_last_value('way.turn'::regclass) IS NULL THEN
+        INSERT INTO way.log (table_id, row_id)
+        SELECT 16384, pg_catalog.concat(n.id) FROM new_rows n UNION SELECT 16384, pg_catalog.concat(o.id) FROM old_rows o;
+    END IF;
+    IF pg_catalog.pg_sequence_last_value('way.fence'::regclass) IS NOT NULL THEN
+        RAISE 'refused';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION way.arrays() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    IF pg_catalog.pg_sequence_last_value('way.turn'::regclass) IS NULL THEN
+        INSERT INTO way.arrays (table_id, row_ids) SELECT 16384, pg_catalog.array_agg(pg_catalog.concat(n.id)) FROM new_rows n;
+    END IF;
+    IF pg_catalog.pg_sequence_last_value('way.fence'::regclass) IS NOT NULL THEN
+        RAISE 'refused';
+    END IF;
+    RETURN NULL;
+END $$;

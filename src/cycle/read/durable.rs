@@ -1,0 +1,119 @@
+//! What was read must not be taken back by a crash of the source. Where writers use synchronous_commit = off, the
+//! snapshot may show rows that are not on disk yet; were they on the destination and then forgotten here, their log
+//! entries with them, nobody would notice. A commit of ours flushes all that was written before it.
+//!
+//! In the window there is no round trip to spare for that: the commit is sent ahead, to a session that waits until
+//! the window's own lets it go on, which it does when it has its lock. The flush goes on beside the reading then.
+
+use std::time::Duration;
+
+use super::{Changes, Limits, Reader, explain, message};
+use crate::error::{Error, Result};
+use crate::session::text;
+
+/// What the flush waits for: an advisory lock that the reading session holds until then; the bytes of "pg_flush".
+const TURN: i64 = 0x7067_5f66_6c75_7368;
+
+const FLUSH: &str = "UPDATE switchover.heartbeat SET beaten_at = pg_catalog.clock_timestamp()";
+
+impl Reader {
+    /// Makes sure that a crash of the source can take back nothing of what the snapshot showed.
+    ///
+    /// # Errors
+    /// As the server says.
+    pub fn make_durable(&mut self, changes: &Changes) -> Result<()> {
+        if changes.flushed {
+            return Ok(());
+        }
+        self.flusher.execute("flush the write-ahead log", FLUSH)
+    }
+
+    /// Returns the statement, for a message of this session before the window, that holds the flush back.
+    pub fn hold_flush_back(&mut self) -> String {
+        match std::mem::replace(&mut self.holds_flush_back, true) {
+            // Once: the lock is counted.
+            true => String::new(),
+            false => format!("SELECT pg_catalog.pg_try_advisory_lock({TURN});"),
+        }
+    }
+
+    /// As [`Reader::begin`] for the window, whose `opening` ends with the lock granted and the snapshot taken:
+    /// what it shows has been flushed when this returns, unless the flush has failed to wait.
+    ///
+    /// # Errors
+    /// As the server says; the transaction is rolled back then.
+    pub fn begin_final(
+        &mut self,
+        opening: &str,
+        limits: Limits,
+        closing: &str,
+        timeout: Duration,
+    ) -> Result<Changes> {
+        let go_on = format!(
+            "{opening}
+             SELECT 'granted' AS kind, NULL AS id, pg_catalog.pg_current_wal_insert_lsn()::text AS first,
+                    pg_catalog.pg_advisory_unlock({TURN})::text AS second;"
+        );
+        let sql = message(&go_on, limits, false, closing);
+        // Locally: the flip waits for a synchronous standby if there is one, and is bounded in that.
+        let flush = format!(
+            "BEGIN; SET LOCAL synchronous_commit = local; SET LOCAL lock_timeout = {};
+             SELECT pg_catalog.pg_advisory_xact_lock({TURN}); {FLUSH}; COMMIT;
+             SELECT pg_catalog.pg_current_wal_flush_lsn();",
+            timeout.as_millis().max(1)
+        );
+        let (session, flusher) = (&mut self.session, &mut self.flusher);
+        let (read, flushed) = std::thread::scope(|scope| {
+            let flushed = scope.spawn(|| flusher.simple("flush the write-ahead log", &flush));
+            let read = session.simple("read the changes", &sql);
+            if read.is_err() && !session.is_closed() {
+                // The lock was not granted, or all has come to nothing later: nobody is to wait for us.
+                let sql = format!(
+                    "ROLLBACK; SELECT pg_catalog.pg_advisory_unlock({TURN}) FROM pg_catalog.pg_locks l
+                      WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'advisory' AND l.objsubid = 1
+                        AND ((l.classid::int8 << 32) | l.objid::int8) = {TURN}"
+                );
+                if let Err(error) = session.execute("roll back", &sql) {
+                    log::debug!("{error}");
+                }
+            }
+            (read, flushed.join())
+        });
+        self.holds_flush_back = false;
+        self.in_transaction = read.is_ok();
+        let rows = read.map_err(explain)?;
+        let flushed = flushed.unwrap_or_else(|_| Err(Error::failed("could not flush")));
+        let result = flushed.and_then(|flushed| {
+            let mut changes = self.parse(&rows)?;
+            let granted = rows.iter().find(|row| row.get(0) == Some("granted"));
+            let granted = granted.and_then(|row| position(text(row, 2)));
+            let flushed = flushed.last().and_then(|row| position(text(row, 0)));
+            changes.flushed |= granted.is_some() && flushed >= granted;
+            Ok(changes)
+        });
+        if result.is_err() {
+            self.roll_back();
+        }
+        result
+    }
+}
+
+/// Reads a position in the write-ahead log as a number.
+fn position(text: &str) -> Option<u64> {
+    let (high, low) = text.split_once('/')?;
+    let part = |digits| u64::from_str_radix(digits, 16).ok();
+    Some(part(high)? << 32 | part(low)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_numbers() {
+        assert_eq!(position("0/0"), Some(0));
+        assert_eq!(position("1/A0"), Some(0x1_0000_00A0));
+        assert!(position("A/0") > position("9/FFFFFFFF"));
+        assert_eq!(position(""), None);
+    }
+}
