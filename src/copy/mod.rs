@@ -6,6 +6,7 @@
 
 mod analyze;
 mod archive;
+mod block;
 mod bring;
 mod chunks;
 mod contents;
