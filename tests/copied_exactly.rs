@@ -7,6 +7,8 @@ use std::time::Duration;
 use crate::support::pair::{DATABASE, Pair};
 use crate::support::{VARIED, compare, version_pairs, wait_for};
 
+mod indexes;
+
 const TYPES: &str = include_str!("copied_exactly/types.sql");
 
 /// Two roles, a table of one, and grants to the other.

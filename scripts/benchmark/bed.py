@@ -119,9 +119,12 @@ class Bed:
 
 
 def stop(server):
-    """Ends a server and removes its files."""
+    """Ends a server and gives its space back. The empty files stay until the end: ext4 passes over inodes that went
+    within the last minutes one by one whenever a file is made, which costs the next peer up to a second."""
     server.stop()
-    shutil.rmtree(server.directory, ignore_errors=True)
+    for directory, _, files in os.walk(server.directory):
+        for file in files:
+            os.truncate(os.path.join(directory, file), 0)
 
 
 def tps(text):

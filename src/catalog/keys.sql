@@ -41,10 +41,13 @@ SELECT i.indrelid,
             SELECT a.atttypid, a.atttypmod FROM pg_catalog.pg_attribute a
              WHERE a.attrelid = i.indrelid AND a.attnum = i.indkey[position]
             UNION ALL
-            SELECT t.typbasetype, t.typtypmod FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.type
-             WHERE t.typtype = 'd')
+            -- OFFSET 0, so that a type is looked up and not all of them read.
+            SELECT d.typbasetype, d.typtypmod
+              FROM base b
+             CROSS JOIN LATERAL (SELECT t.typbasetype, t.typtypmod FROM pg_catalog.pg_type t
+                                  WHERE t.oid = b.type AND t.typtype = 'd' OFFSET 0) d)
         SELECT pg_catalog.format_type(b.type, b.modifier) FROM base b
-          JOIN pg_catalog.pg_type t ON t.oid = b.type AND t.typtype <> 'd') AS type_name
+         WHERE (SELECT t.typtype FROM pg_catalog.pg_type t WHERE t.oid = b.type) <> 'd') AS type_name
   FROM key i
  CROSS JOIN LATERAL pg_catalog.generate_series(0, i.indnkeyatts - 1) AS position
  ORDER BY i.indrelid, i.indisprimary AND i.indimmediate DESC, i.indimmediate DESC,

@@ -35,7 +35,7 @@ impl Filter {
     /// Returns the list for `pg_restore -L`: the lines of `pg_restore -l` that are wanted, in order.
     pub fn apply(&self, list: &str) -> String {
         list.lines()
-            .filter(|line| entry(line).is_none_or(|entry| self.wants(entry)))
+            .filter(|line| entry(line).is_some_and(|entry| self.wants(entry)))
             .map(|line| format!("{line}\n"))
             .collect()
     }
@@ -181,7 +181,7 @@ mod tests {
         };
         let kept = filter.apply(LIST);
         assert_eq!(ids(&kept), ["2", "215", "3300", "3301", "3302", "3305"]);
-        assert!(kept.starts_with(";\n; Archive"));
+        assert!(!kept.contains("Archive"), "only entries count");
     }
 
     #[test]

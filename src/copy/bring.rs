@@ -7,13 +7,14 @@
 use std::collections::BTreeSet;
 
 use super::contents::{self, Choice, Identity, Wish};
-use super::postponed::{Postponed, waiting};
+use super::noted::waiting;
+use super::postponed::Postponed;
 use super::schema::{Schema, SchemaOptions};
 use crate::catalog::objects::{self, Object};
 use crate::catalog::{Catalog, Oid, Relation, Sequence, compare};
 use crate::destination::Claim;
 use crate::error::{Error, Result};
-use crate::ident::{QualifiedName, ident, literal};
+use crate::ident::{QualifiedName, ident};
 use crate::session::Session;
 use crate::stop::Stop;
 
@@ -322,7 +323,7 @@ fn bring(
 ) -> Result<()> {
     let (captured, run) = (sides.captured(), &sides.claim.run);
     let schema = Schema::dump(source, destination, &captured, options, run, stop)?;
-    let choice = contents::choose(&schema.listing()?, wish);
+    let choice = contents::choose(schema.listing(), wish);
     if choice.objects.is_empty() {
         return Ok(());
     }
@@ -379,29 +380,5 @@ fn shorten(texts: &[String], between: &str) -> String {
     match texts.len().saturating_sub(SHOWN) {
         0 => shown,
         more => format!("{shown}{between}and {more} more"),
-    }
-}
-
-impl Postponed {
-    /// Returns the statement that notes it behind what is noted already, unless it is.
-    fn note_behind(&self) -> String {
-        let optional = |text: &Option<String>| text.as_deref().map_or("NULL".to_string(), literal);
-        let constraint = optional(&self.constraint);
-        let (schema, table) = (literal(&self.schema), literal(&self.table));
-        format!(
-            "INSERT INTO switchover.postponed (position, kind, name, schema_name, table_name,
-                    constraint_name, statement, comment, validated, partitioned)
-             SELECT COALESCE(pg_catalog.max(p.position), 0) + 1, {}, {}, {schema}, {table}, {constraint},
-                    {}, {}, {}, {}
-               FROM switchover.postponed p
-             HAVING NOT COALESCE(pg_catalog.bool_or(p.schema_name = {schema} AND p.table_name = {table}
-                       AND p.constraint_name IS NOT DISTINCT FROM {constraint} AND p.done_at IS NULL), false);\n",
-            literal(&self.kind),
-            literal(&self.name),
-            literal(&self.statement),
-            optional(&self.comment),
-            self.validated,
-            self.partitioned,
-        )
     }
 }

@@ -74,6 +74,38 @@ pub fn choose(listing: &str, wish: &Wish) -> Choice {
     }
 }
 
+/// An index of a table, alone or as a constraint.
+#[derive(Debug, PartialEq)]
+pub struct Index<'a> {
+    /// The table on the source.
+    pub table: Oid,
+    /// With a constraint, which wants the table for itself.
+    pub constraint: bool,
+    /// The entry.
+    pub line: &'a str,
+}
+
+/// Lists the indexes in an archive with the table of each, in order.
+pub fn indexes<'a>(listing: &'a str) -> Vec<Index<'a>> {
+    let entries = parse(listing);
+    let tables: BTreeMap<u32, Oid> = entries
+        .iter()
+        .filter(|entry| is_table(entry))
+        .map(|entry| (entry.id, entry.identity.1))
+        .collect();
+    let index = |entry: &Entry<'a>| {
+        let constraint = entry.text.starts_with("CONSTRAINT ");
+        let alone = entry.text.starts_with("INDEX ") && !entry.text.starts_with("INDEX ATTACH ");
+        let table = entry.needs.iter().find_map(|id| tables.get(id))?;
+        (constraint || alone).then_some(Index {
+            table: *table,
+            constraint,
+            line: entry.line,
+        })
+    };
+    entries.iter().filter_map(index).collect()
+}
+
 /// Widens the roots by what they need and by what belongs to them, as far as it is missing.
 fn objects(
     entries: &[Entry<'_>],
@@ -201,4 +233,39 @@ fn entry(line: &str) -> Option<Entry<'_>> {
         text: parts.next()?,
         needs: Vec::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LISTING: &str = "\
+; Archive
+215; 1259 16386 TABLE public t postgres
+216; 1259 16387 TABLE public INDEX \"CONSTRAINT postgres
+;\tdepends on: 5
+220; 0 0 TABLE ATTACH public part postgres
+;\tdepends on: 215 216
+3300; 2606 16395 CONSTRAINT public t t_pkey postgres
+;\tdepends on: 215 215
+3301; 1259 16396 INDEX public t_a role with spaces
+;\tdepends on: 12 215
+3302; 0 0 INDEX ATTACH public t_a postgres
+;\tdepends on: 215 3301
+3303; 2606 16397 FK CONSTRAINT public t f postgres
+;\tdepends on: 215 216
+3304; 2606 16398 CHECK CONSTRAINT public t c postgres
+;\tdepends on: 215
+3305; 1259 16399 INDEX public of_a_view postgres
+;\tdepends on: 300
+";
+
+    #[test]
+    fn an_index_belongs_to_the_table_that_it_needs() {
+        let found: Vec<_> = indexes(LISTING)
+            .iter()
+            .map(|one| (one.table, one.constraint, &one.line[..4]))
+            .collect();
+        assert_eq!(found, [(16386, true, "3300"), (16386, false, "3301")]);
+    }
 }

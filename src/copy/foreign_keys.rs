@@ -8,7 +8,8 @@
 
 use postgres::error::SqlState;
 
-use super::postponed::{Kind, Postponed, outstanding};
+use super::noted::outstanding;
+use super::postponed::{Kind, Postponed};
 use crate::destination;
 use crate::error::{Error, Result};
 use crate::ident::{QualifiedName, ident, literal};

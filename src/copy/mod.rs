@@ -6,6 +6,7 @@
 
 mod analyze;
 mod archive;
+mod block;
 mod bring;
 mod chunks;
 mod contents;
@@ -13,43 +14,39 @@ mod crew;
 mod directory;
 mod empty;
 mod foreign_keys;
+mod indexes;
+mod last_section;
+mod load;
+mod noted;
 mod postponed;
 mod progress;
+mod queue;
 mod schema;
 mod table;
+mod tally;
 mod tools;
 mod views;
 mod worker;
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::Mutex;
 use std::time::Instant;
-
-use crossbeam_channel::unbounded;
 
 pub use bring::{Sides, follow, refuse_new_sequences};
 pub use foreign_keys::{acting, additions, rehearse, slow, take_away};
-pub use postponed::{Completed, Kind, Wanted, complete, pending, waiting};
+pub use noted::{pending, waiting};
+pub use postponed::{Completed, Kind, Wanted, complete};
 pub use schema::SchemaOptions;
 pub use views::refresh;
 
-use crate::catalog::{self, Catalog, Oid, Relation, Selection};
+use crate::catalog::{self, Catalog, Selection};
 use crate::cli::Progress as When;
-use crate::destination::{self, Claim, Unguarded, Way, guard_tables};
-use crate::error::{Error, Result};
+use crate::destination::{self, Claim, Way};
+use crate::error::Result;
 use crate::ident::QualifiedName;
 use crate::lock::Patience;
 use crate::session::Session;
 use crate::stop::Stop;
-use chunks::Limits;
-use empty::Emptier;
-use progress::Progress;
+use load::Load;
 use schema::Schema;
-use table::Table;
-use worker::{Event, Work};
-
-/// The first version that reads a range of ctids without reading the rest of the table.
-const RANGE_SCANS: i32 = 140_000;
 
 /// What is copied, and how.
 pub struct Parameters<'a> {
@@ -137,7 +134,14 @@ fn copy_all(
         take_away(&mut session, &moved, &parameters.claim.run)?;
         tell_what_is_away(&mut session)?;
     }
-    let report = load(source, destination, parameters, (&there, &oids), way, stop)?;
+    let load = Load {
+        source,
+        parameters,
+        schema: schema.as_ref(),
+        way,
+        stop,
+    };
+    let report = load.run(destination, &there, &oids)?;
     if let Some(schema) = schema {
         log::info!("creating indexes and constraints");
         schema.finish(destination, parameters.jobs)?;
@@ -153,22 +157,6 @@ fn copy_all(
         destination.execute("note that the copy is complete", &sql)?;
     }
     Ok(report)
-}
-
-/// Says which tables are open to everybody.
-fn tell_unguarded(unguarded: &[Unguarded]) {
-    let Some(first) = unguarded.first() else {
-        return;
-    };
-    let more = match unguarded.len() {
-        1 => String::new(),
-        number => format!(" and {} more", number - 1),
-    };
-    log::warn!(
-        "others can write into {}{more} on the destination before the switch, because our role may not create triggers there: GRANT TRIGGER ON TABLE {} there, or connect as the owner",
-        first.name,
-        first.name
-    );
 }
 
 /// Says that the destination is without foreign keys, and how that could be avoided.
@@ -232,155 +220,4 @@ fn prepare_schema<'a>(
         schema.create_tables(destination, &wish)?;
     }
     Ok(Some(schema))
-}
-
-/// Empties and fills the tables that are not finished.
-fn load(
-    source: &Session,
-    destination: &mut Session,
-    parameters: &Parameters<'_>,
-    (there, oids): (&Catalog, &[Oid]),
-    way: Way,
-    stop: &Stop,
-) -> Result<Report> {
-    let copied = destination::copied_tables(destination)?;
-    let finished: BTreeSet<&QualifiedName> = copied
-        .iter()
-        .filter(|table| table.finished)
-        .map(|table| &table.name)
-        .collect();
-    let begun: BTreeSet<QualifiedName> = copied.iter().map(|table| table.name.clone()).collect();
-    let relations: Vec<&Relation> = parameters
-        .catalog
-        .relations
-        .iter()
-        .filter(|relation| !finished.contains(&relation.name))
-        .collect();
-    let look = |destination: &mut Session| {
-        let filled = empty::with_rows(destination, &relations)?;
-        if !parameters.truncate {
-            empty::refuse_foreign_rows(&filled, &begun)?;
-        }
-        Ok(filled)
-    };
-    // Twice: whoever has rows there that are not ours goes on writing, and nobody else adds any in between.
-    look(destination)?;
-    let (run, patience) = (&parameters.claim.run, parameters.patience);
-    tell_unguarded(&guard_tables(destination, oids, run, patience, stop)?);
-    let filled = look(destination)?;
-    let emptier = Emptier::read(destination)?;
-    if !filled.is_empty() {
-        let mut session = destination.another("copy emptying")?;
-        destination::writer(&mut session, &parameters.claim.run)?;
-        emptier.empty(&mut session, &filled, &parameters.claim.run)?;
-    }
-    let mut report = Report {
-        skipped: parameters.catalog.relations.len() - relations.len(),
-        ..Report::default()
-    };
-    if relations.is_empty() {
-        return Ok(report);
-    }
-    let names: Vec<&QualifiedName> = relations.iter().map(|one| &one.name).collect();
-    let whole = destination::silenced(destination, way, &names)?;
-    let limits = Limits {
-        jobs: parameters.jobs,
-        ranges: source.version() >= RANGE_SCANS,
-    };
-    let tables = tables(&relations, there, &BTreeSet::from_iter(whole), limits)?;
-    work_off(
-        source,
-        destination,
-        parameters,
-        tables,
-        &emptier,
-        stop,
-        &mut report,
-    )?;
-    Ok(report)
-}
-
-/// Splits the relations into chunks.
-fn tables<'a>(
-    relations: &[&'a Relation],
-    there: &Catalog,
-    whole: &BTreeSet<QualifiedName>,
-    limits: Limits,
-) -> Result<Vec<Table<'a>>> {
-    let mut chunks = vec![Vec::new(); relations.len()];
-    for chunk in chunks::split(relations, whole, limits) {
-        chunks[chunk.table].push(chunk);
-    }
-    relations
-        .iter()
-        .zip(chunks)
-        .map(|(relation, chunks)| {
-            let name = &relation.name;
-            let other = there.relation(name).ok_or_else(|| {
-                Error::failed(format!("table {name} is missing on the destination"))
-            })?;
-            Ok(Table::new(relation, other, chunks))
-        })
-        .collect()
-}
-
-/// Runs the workers until every chunk is copied.
-fn work_off(
-    source: &Session,
-    destination: &Session,
-    parameters: &Parameters<'_>,
-    tables: Vec<Table<'_>>,
-    emptier: &Emptier,
-    stop: &Stop,
-    report: &mut Report,
-) -> Result<()> {
-    // The largest table first; the chunks of one table follow one another, so that no more tables
-    // are under way, and no more snapshots are open, than there are workers.
-    let mut order: Vec<&Table<'_>> = tables.iter().collect();
-    order.sort_by_key(|table| std::cmp::Reverse(table.relation.bytes));
-    let queue: VecDeque<_> = order
-        .iter()
-        .flat_map(|table| table.chunks.iter().cloned())
-        .collect();
-    let jobs = parameters.jobs.clamp(1, queue.len().max(1));
-    let (events, heard) = unbounded();
-    let work = Work {
-        source: source.conninfo(),
-        destination: destination.conninfo(),
-        tables,
-        queue: Mutex::new(queue),
-        emptier,
-        run: &parameters.claim.run,
-        events,
-    };
-    let mut progress = Progress::begin(parameters.progress, parameters.quiet, &work.tables);
-    let tick = |progress: &mut Progress| {
-        for event in heard.try_iter() {
-            match event {
-                Event::Began(number, at) => {
-                    progress.table_began(number, &work.tables[number], at);
-                }
-                Event::Finished(number, at) => {
-                    progress.table_finished(number, &work.tables[number], at);
-                }
-            }
-        }
-        progress.tick(&work.tables);
-    };
-    let result = crew::run(
-        jobs,
-        stop,
-        |crew, number| worker::work(&work, crew, number),
-        || tick(&mut progress),
-    );
-    tick(&mut progress);
-    progress.end();
-    result?;
-    for table in &work.tables {
-        let state = crew::lock(table.state());
-        report.tables += 1;
-        report.rows += state.rows;
-        report.bytes += state.bytes;
-    }
-    Ok(())
 }

@@ -7,7 +7,6 @@
 
 use std::time::Duration;
 
-use crate::catalog::objects::Waiting;
 use crate::destination::{self, writer};
 use crate::error::{Result, Side};
 use crate::ident::{QualifiedName, ident, literal};
@@ -16,6 +15,7 @@ use crate::session::Session;
 use crate::stop::Stop;
 
 use super::crew::{Crew, lock, run};
+use super::noted::{done, noting, outstanding};
 
 /// The first version that takes `NOT VALID` for a partitioned table's foreign key.
 const NOT_VALID_ON_PARTITIONED: i32 = 180_000;
@@ -175,26 +175,6 @@ impl Postponed {
     pub(super) fn relation(&self) -> QualifiedName {
         QualifiedName::new(self.schema.as_str(), self.table.as_str())
     }
-}
-
-/// Returns how many objects are still to be made or checked.
-///
-/// # Errors
-/// As the server says.
-pub fn pending(destination: &mut Session, kind: Kind) -> Result<usize> {
-    Ok(outstanding(destination, kind)?.len())
-}
-
-/// Lists the foreign keys that are still to be made.
-///
-/// # Errors
-/// As the server says.
-pub fn waiting(destination: &mut Session) -> Result<Waiting> {
-    let sql = "SELECT schema_name, table_name, constraint_name
-                 FROM switchover.postponed WHERE constraint_name IS NOT NULL AND done_at IS NULL";
-    let rows = destination.query("list what is postponed", sql, &[])?;
-    let name = |row: &postgres::Row| [row.get(0), row.get(1), row.get(2)];
-    Ok(rows.iter().map(name).collect())
 }
 
 /// Makes what is postponed: adds foreign keys, checks their rows in parallel, refreshes materialized
@@ -358,59 +338,6 @@ fn check(session: &mut Session, crew: &Crew<'_>, (name, sql): (&str, &str)) -> R
             other => return other,
         }
     }
-}
-
-fn done(session: &mut Session, position: i32) -> Result<()> {
-    session.execute("note what is done", &noting(position))
-}
-
-fn noting(position: i32) -> String {
-    format!(
-        "UPDATE switchover.postponed SET done_at = pg_catalog.clock_timestamp() WHERE position = {position};"
-    )
-}
-
-/// Lists what is not done yet, with its position. A foreign key that was taken away may be on the list
-/// once more, as the source has it.
-pub(super) fn outstanding(destination: &mut Session, kind: Kind) -> Result<Vec<(i32, Postponed)>> {
-    let kind = match kind {
-        Kind::Everything => "",
-        Kind::ForeignKeys => "AND p.kind = 'foreign key'",
-        Kind::Taken => "AND p.taken",
-        Kind::Views => "AND p.kind = 'materialized view'",
-    };
-    let sql = format!(
-        "SELECT position, kind, name, schema_name, table_name, constraint_name, statement,
-                comment, validated, partitioned
-           FROM switchover.postponed p
-          WHERE done_at IS NULL {kind}
-            AND (taken OR NOT EXISTS (
-                SELECT FROM switchover.postponed t
-                 WHERE t.taken AND t.schema_name = p.schema_name AND t.table_name = p.table_name
-                   AND t.constraint_name = p.constraint_name))
-          ORDER BY position"
-    );
-    let rows = destination.query("list what is postponed", &sql, &[])?;
-    Ok(rows
-        .iter()
-        .map(|row| {
-            let one = Postponed {
-                kind: row.get(1),
-                oid: 0,
-                name: row.get(2),
-                schema: row.get(3),
-                table: row.get(4),
-                constraint: row.get(5),
-                statement: row.get(6),
-                comment: row.get(7),
-                comment_tag: None,
-                validated: row.get(8),
-                partitioned: row.get(9),
-                captured: true,
-            };
-            (row.get(0), one)
-        })
-        .collect())
 }
 
 #[cfg(test)]

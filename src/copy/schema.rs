@@ -1,17 +1,14 @@
 //! Brings the schema with pg_dump and pg_restore: tables before the data, keys and indexes after it.
 //!
 //! The first section is executed here, in one transaction with the note that it is done, so that it
-//! is there as a whole or not at all. The last one is executed by `pg_restore -j`, entry by entry;
-//! what an interrupted attempt made of it is looked up and left out.
+//! is there as a whole or not at all. The last one is in `last_section`.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use postgres::error::SqlState;
 
-use super::archive::{Filter, Step, for_server, listed};
+use super::archive::for_server;
 use super::contents::{self, Wish};
 use super::directory::{Directory, file_error};
 use super::postponed::Postponed;
@@ -21,7 +18,7 @@ use crate::destination;
 use crate::error::{Error, Result, Side};
 use crate::ident::literal;
 use crate::lock;
-use crate::session::{Session, text};
+use crate::session::Session;
 use crate::stop::Stop;
 
 /// How `--create-schema` goes about it.
@@ -87,11 +84,13 @@ const OWN_ATTACHMENT: u32 = 14;
 pub struct Schema<'a> {
     tools: Tools,
     options: &'a SchemaOptions,
-    destination: Conninfo,
+    pub(super) destination: Conninfo,
     pub(super) postponed: Vec<Postponed>,
-    directory: Directory,
-    run: &'a str,
-    stop: &'a Stop,
+    pub(super) directory: Directory,
+    /// The table of contents, with what each entry needs.
+    listing: String,
+    pub(super) run: &'a str,
+    pub(super) stop: &'a Stop,
 }
 
 /// What `server_version_num` is divided by to get the major version.
@@ -99,15 +98,6 @@ const MAJOR: i32 = 10_000;
 
 /// The application_name of our pg_dump.
 const DUMP_NAME: &str = "pg_switchover: pg_dump";
-
-/// What `pg_stat_activity` calls our pg_restore.
-const RESTORE_NAME: &str = "pg_switchover: pg_restore";
-
-/// Where libpq finds settings for its sessions.
-const OPTIONS: &str = "PGOPTIONS";
-
-/// How long a session that was told to end may take.
-const RESTORE_ENDS: Duration = Duration::from_secs(30);
 
 impl<'a> Schema<'a> {
     /// Dumps the schema of the source: all of it, whatever tables were selected, because a table may
@@ -128,12 +118,13 @@ impl<'a> Schema<'a> {
         let tools = tools::find(options.pg_bindir.as_deref(), needed.max(OWN_ATTACHMENT))
             .or_else(|_| tools::find(options.pg_bindir.as_deref(), needed))?;
         log::info!("copying the schema with {}", tools.dump.display());
-        let schema = Schema {
+        let mut schema = Schema {
             tools,
             options,
             destination: destination.conninfo().clone(),
             postponed: Postponed::list(source, captured)?,
             directory: Directory::new()?,
+            listing: String::new(),
             run,
             stop,
         };
@@ -151,6 +142,7 @@ impl<'a> Schema<'a> {
             .arg(schema.directory.file(ARCHIVE)?);
         schema.add_options(&mut command);
         schema.run_dump(source.conninfo(), &mut command)?;
+        schema.listing = schema.list()?;
         Ok(schema)
     }
 
@@ -189,15 +181,16 @@ impl<'a> Schema<'a> {
             Postponed::note(&self.postponed),
             self.options.note()
         );
-        let list = contents::choose(&self.listing()?, wish).list;
+        let list = contents::choose(&self.listing, wish).list;
         self.execute(destination, &list, "pre-data", &notes)
     }
 
     /// Returns the table of contents, with what each entry needs.
-    ///
-    /// # Errors
-    /// pg_restore fails.
-    pub fn listing(&self) -> Result<String> {
+    pub fn listing(&self) -> &str {
+        &self.listing
+    }
+
+    fn list(&self) -> Result<String> {
         let all = self.directory.file("all")?;
         let mut command = self.restore();
         command.args(["--list", "--verbose", "--file"]);
@@ -218,21 +211,7 @@ impl<'a> Schema<'a> {
         section: &str,
         notes: &str,
     ) -> Result<()> {
-        let wanted = self.directory.write(&format!("{section}.list"), list)?;
-        let file = self.directory.file(&format!("{section}.sql"))?;
-        let mut command = self.restore();
-        if section.ends_with("-data") {
-            command.arg(format!("--section={section}"));
-        }
-        command.arg("--use-list").arg(wanted).arg("--file");
-        command.arg(&file).arg(self.archive());
-        let what = "read the dumped schema";
-        tools::run(&mut command, what, &self.said(), self.stop)?;
-        let script = for_server(&self.read(&file)?, destination.version()).replacen(
-            "SET lock_timeout = 0;",
-            destination::LOCK_TIMEOUT,
-            1,
-        );
+        let script = self.script(list, section, destination.version())?;
         // The script changes settings of its session.
         let mut session = destination.another("copy schema")?;
         // Event triggers of the application are not meant for what we do; where the role may not say so,
@@ -248,69 +227,27 @@ impl<'a> Schema<'a> {
             .map_err(|error| mended(error, self.options))
     }
 
-    /// Creates what comes after the data, all but what is postponed, with `jobs` connections.
+    /// Returns the SQL of the listed entries, of one section if `name` is that of one. Other names are of files, so
+    /// that threads that work side by side do not meet.
     ///
     /// # Errors
-    /// As pg_restore says; run again, it goes on where it ended.
-    pub fn finish(&self, destination: &mut Session, jobs: usize) -> Result<()> {
-        end_restore(destination)?;
-        let mut filter = Filter {
-            existing: existing(destination)?,
-            postponed: self
-                .postponed
-                .iter()
-                .map(Postponed::listed_comment)
-                .collect(),
-            step: Step::Create,
-        };
-        for (step, jobs) in [(Step::Create, jobs), (Step::Attach, 1)] {
-            filter.step = step;
-            let list = self.list("post-data", &filter)?;
-            let mut command = self.restore();
-            self.prepare(&mut command, &self.destination, RESTORE_NAME)?;
-            add_setting(&mut command, "synchronous_commit=off");
-            command
-                .args(["--section=post-data", "--exit-on-error"])
-                .arg(format!("--jobs={jobs}"))
-                .arg("--use-list")
-                .arg(list)
-                .arg(self.archive());
-            let what = "create the indexes and constraints on the destination";
-            let server = (&self.destination, Side::Destination, RESTORE_NAME);
-            let said = self.said();
-            if let Err(error) = tools::run_on(server, &mut command, what, &said, self.stop) {
-                // Its sessions do not notice that it is gone before their statements end. Where that
-                // cannot be done now, the next run does it.
-                if let Err(also) = end_restore(destination) {
-                    log::debug!("{also}");
-                }
-                return Err(error);
-            }
-        }
-        let sql = format!(
-            "BEGIN; UPDATE switchover.state SET schema_finished_at = pg_catalog.clock_timestamp(); {} COMMIT;",
-            destination::hold(self.run)
-        );
-        destination.execute("note that the schema is complete", &sql)
-    }
-
-    /// Writes the list of the entries of a section that are wanted; returns the file.
-    fn list(&self, section: &str, filter: &Filter) -> Result<PathBuf> {
-        let all = self.directory.file(&format!("{section}.all"))?;
+    /// pg_restore fails.
+    pub(super) fn script(&self, list: &str, name: &str, version: i32) -> Result<String> {
+        let wanted = self.directory.write(&format!("{name}.list"), list)?;
+        let file = self.directory.file(&format!("{name}.sql"))?;
         let mut command = self.restore();
-        command
-            .arg("--list")
-            .arg(format!("--section={section}"))
-            .arg("--file")
-            .arg(&all)
-            .arg(self.archive());
-        let what = "list the dumped schema";
-        tools::run(&mut command, what, &self.said(), self.stop)?;
-        let wanted = filter.apply(&self.read(&all)?);
-        self.directory.write(&format!("{section}.list"), &wanted)
+        if name.ends_with("-data") {
+            command.arg(format!("--section={name}"));
+        }
+        command.arg("--use-list").arg(wanted).arg("--file");
+        command.arg(&file).arg(self.archive());
+        let said = self.directory.path(&format!("{name}.stderr"));
+        tools::run(&mut command, "read the dumped schema", &said, self.stop)?;
+        let script = for_server(&self.read(&file)?, version);
+        Ok(script.replacen("SET lock_timeout = 0;", destination::LOCK_TIMEOUT, 1))
     }
 
-    fn restore(&self) -> Command {
+    pub(super) fn restore(&self) -> Command {
         let mut command = Command::new(&self.tools.restore);
         // Unless it connects, it needs none.
         command.env_remove("PGPASSWORD");
@@ -327,17 +264,22 @@ impl<'a> Schema<'a> {
         }
     }
 
-    fn archive(&self) -> PathBuf {
+    pub(super) fn archive(&self) -> PathBuf {
         self.directory.path(ARCHIVE)
     }
 
-    fn said(&self) -> PathBuf {
+    pub(super) fn said(&self) -> PathBuf {
         self.directory.path("stderr")
     }
 
     /// Makes a program connect as we do. A password goes to it through a file: an environment is shown to more
     /// than its owner here and there, and goes into dumps of a process.
-    fn prepare(&self, command: &mut Command, conninfo: &Conninfo, name: &str) -> Result<()> {
+    pub(super) fn prepare(
+        &self,
+        command: &mut Command,
+        conninfo: &Conninfo,
+        name: &str,
+    ) -> Result<()> {
         let passfile = match conninfo.passfile() {
             Some(text) => Some(self.directory.write("passfile", &text)?),
             None => None,
@@ -349,17 +291,6 @@ impl<'a> Schema<'a> {
     fn read(&self, path: &Path) -> Result<String> {
         std::fs::read_to_string(path).map_err(|error| file_error(path, &error))
     }
-}
-
-/// Adds a setting to those that the connection string asks for. Where pg_restore's commits may reach the disk later,
-/// what a crash takes back is not there when the next run looks; the note that the schema is complete waits.
-fn add_setting(command: &mut Command, setting: &str) {
-    let given = command.get_envs().find(|(name, _)| *name == OPTIONS);
-    let mut options = given
-        .and_then(|(_, options)| options.map(OsString::from))
-        .unwrap_or_default();
-    options.push(format!(" -c {setting}"));
-    command.env(OPTIONS, options);
 }
 
 /// Says what can be done about the usual reasons why a schema cannot be created.
@@ -391,35 +322,6 @@ fn mended(error: Error, options: &SchemaOptions) -> Error {
     error
 }
 
-/// Ends the sessions of a pg_restore that is no more, or that has outlived the pg_switchover that
-/// started it: a killed process cannot take its children with it. Nobody else's is touched, because
-/// this runs under the source's advisory lock, on a destination that is bound to this source.
-fn end_restore(destination: &mut Session) -> Result<()> {
-    let sql = format!(
-        "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
-          WHERE application_name = '{RESTORE_NAME}'
-            AND datname = pg_catalog.current_database() AND usename = current_user"
-    );
-    let what = "end the pg_restore of an earlier attempt";
-    let began = Instant::now();
-    while !destination.simple(what, &sql)?.is_empty() {
-        if began.elapsed() > RESTORE_ENDS {
-            return Err(Error::failed(format!(
-                "could not {what} on the destination"
-            )));
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    Ok(())
-}
-
-/// Lists what exists of the last section, in the words of `pg_restore -l`.
-fn existing(destination: &mut Session) -> Result<std::collections::BTreeSet<String>> {
-    let sql = include_str!("existing.sql");
-    let rows = destination.simple("list keys and indexes", sql)?;
-    Ok(rows.iter().map(|row| listed(text(row, 0))).collect())
-}
-
 /// Refuses to go on without the rest of a schema that an earlier `copy --create-schema` began.
 ///
 /// # Errors
@@ -433,38 +335,4 @@ pub fn refuse_half_a_schema(claim: &destination::Claim) -> Result<()> {
         .mend("run copy with --create-schema again"));
     }
     Ok(())
-}
-
-impl Postponed {
-    /// Returns the comment's entry in the archive, which has to wait with its foreign key.
-    fn listed_comment(&self) -> String {
-        let tag = self.comment_tag.as_deref().unwrap_or_default();
-        format!("COMMENT {} {}", listed(&self.schema), listed(tag))
-    }
-
-    /// Returns the statements that note what is postponed.
-    fn note(postponed: &[Postponed]) -> String {
-        let optional = |text: &Option<String>| match text {
-            Some(text) => literal(text),
-            None => "NULL".to_string(),
-        };
-        let mut sql = String::from("DELETE FROM switchover.postponed WHERE NOT taken;\n");
-        let next = "(SELECT COALESCE(pg_catalog.max(position), 0) + 1 FROM switchover.postponed)";
-        for one in postponed.iter().filter(|one| one.captured) {
-            sql.push_str(&format!(
-                "INSERT INTO switchover.postponed VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}, {});\n",
-                next,
-                literal(&one.kind),
-                literal(&one.name),
-                literal(&one.schema),
-                literal(&one.table),
-                optional(&one.constraint),
-                literal(&one.statement),
-                optional(&one.comment),
-                one.validated,
-                one.partitioned
-            ));
-        }
-        sql
-    }
 }

@@ -195,7 +195,7 @@ fn wait(
     stop: &Stop,
     alive: impl Fn() -> std::io::Result<()>,
 ) -> std::io::Result<bool> {
-    // Short at first, for most runs are.
+    // Short, for most runs are.
     let mut pause = Duration::from_millis(5);
     loop {
         if let Some(status) = child.try_wait()? {
@@ -207,7 +207,7 @@ fn wait(
             child.wait()?;
             return alive.map(|()| false);
         }
-        pause = (pause * 2).min(Duration::from_millis(100));
+        pause = (pause * 2).min(Duration::from_millis(20));
     }
 }
 

@@ -1,26 +1,24 @@
 //! The workers: each takes chunks from the queue, one COPY out of the source into one COPY on the
-//! destination, a transaction for each chunk on either side.
+//! destination, a transaction for each chunk on either side; and makes indexes of tables that are whole.
 
-use std::collections::VecDeque;
 use std::io::{BufRead, Write};
-use std::sync::Mutex;
 use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
+use super::block::{BLOCK, fill};
 use super::chunks::Chunk;
 use super::crew::{Crew, lock};
 use super::empty::Emptier;
+use super::indexes::{Indexes, Make};
+use super::queue::{Job, Queue};
 use super::table::{Reading, Snapshot, State, Table};
+use super::tally::Tally;
 use crate::conninfo::Conninfo;
 use crate::destination::{self, LOCK_TIMEOUT, writer};
 use crate::error::{Error, Result, Side};
 use crate::lock as courtesy;
 use crate::session::{Session, copy_error};
-
-/// Bytes handed to the destination at once: the driver makes a message of what it is given, and a message
-/// per row would cost more than the row.
-const BLOCK: usize = 64 << 10;
 
 /// What all workers work on.
 pub struct Work<'a> {
@@ -31,7 +29,9 @@ pub struct Work<'a> {
     /// The tables that chunks point to.
     pub tables: Vec<Table<'a>>,
     /// What nobody has taken yet.
-    pub queue: Mutex<VecDeque<Chunk>>,
+    pub queue: Queue,
+    /// What is made of tables that are whole, if the schema comes with them.
+    pub indexes: Option<Indexes<'a>>,
     /// Empties a table that has to be begun anew.
     pub emptier: &'a Emptier,
     /// The token that `hold` asks for.
@@ -48,7 +48,7 @@ pub enum Event {
     Finished(usize, Instant),
 }
 
-/// Copies chunks until none is left.
+/// Works until nothing is left.
 ///
 /// # Errors
 /// The first thing that fails; the other workers then end too.
@@ -83,12 +83,28 @@ impl Ends {
         // takes back is copied again. The note that the copy is complete, without which nothing is forgotten,
         // waits for the disk.
         self.destination.commit_later()?;
-        while !crew.over() {
-            let Some(chunk) = lock(&work.queue).pop_front() else {
-                break;
-            };
-            self.chunk(work, crew, &chunk)?;
+        while let Some(job) = work.queue.take(|| crew.over()) {
+            match &job {
+                Job::Chunk(chunk) => self.chunk(work, crew, chunk)?,
+                Job::Make(make) => self.make(work, crew, make)?,
+            }
+            work.queue.done();
         }
+        Ok(())
+    }
+
+    /// Makes indexes or constraints of a table that is whole.
+    fn make(&mut self, work: &Work<'_>, crew: &Crew<'_>, make: &Make) -> Result<()> {
+        let Some(indexes) = &work.indexes else {
+            return Ok(());
+        };
+        match indexes.make(make, &mut self.destination, work.run) {
+            Err(error) if error.connection_lost || crew.over() => return Err(error),
+            // It is tried again at the end, and told if it fails there as well.
+            Err(error) => log::debug!("{error}"),
+            Ok(()) => {}
+        }
+        work.queue.put_first(make.behind());
         Ok(())
     }
 
@@ -137,6 +153,9 @@ impl Ends {
         let _ = work
             .events
             .send(Event::Finished(chunk.table, Instant::now()));
+        if let Some(indexes) = &work.indexes {
+            work.queue.put_first(indexes.of(chunk.table));
+        }
         Ok(())
     }
 
@@ -331,10 +350,8 @@ impl Ends {
         table.restart(state)?;
         work.emptier
             .empty(&mut self.destination, &[table.relation], work.run)?;
-        let mut queue = lock(&work.queue);
-        for chunk in table.chunks.iter().rev() {
-            queue.push_front(chunk.clone());
-        }
+        let chunks = table.chunks.iter().cloned().map(Job::Chunk);
+        work.queue.put_first(chunks.collect());
         Ok(())
     }
 }
@@ -363,77 +380,4 @@ enum Piped {
     All(u64),
     /// The source has stopped sending.
     Stopped(Error),
-}
-
-/// What of a chunk has gone over the wire.
-#[derive(Default)]
-struct Tally {
-    weight: u64,
-    bytes: u64,
-    /// Rows since progress was told, and a few messages besides.
-    rows: u64,
-    told: u64,
-}
-
-impl Tally {
-    fn add(&mut self, table: &Table<'_>, chunk: &Chunk, bytes: u64) {
-        // What a chunk weighs on disk is a guess of what it weighs on the wire.
-        let step = bytes.min(chunk.weight - self.weight);
-        self.weight += step;
-        self.bytes += bytes;
-        let rows = std::mem::take(&mut self.rows);
-        self.told = self.told.wrapping_add(rows);
-        table.advance(step, rows, bytes);
-    }
-
-    /// Takes an attempt back that came to nothing.
-    fn take_back(&self, table: &Table<'_>) {
-        table.advance(
-            self.weight.wrapping_neg(),
-            self.told.wrapping_neg(),
-            self.bytes.wrapping_neg(),
-        );
-    }
-
-    /// Sets right at the end what was guessed on the way.
-    fn settle(&self, table: &Table<'_>, chunk: &Chunk, rows: u64) {
-        table.advance(chunk.weight - self.weight, rows.wrapping_sub(self.told), 0);
-    }
-}
-
-/// Gathers what the driver yields piece by piece, rows one by one or many at once (see `conninfo::merge`), until a
-/// block is full or the next piece is as large as one itself. Returns true at the end of the stream.
-fn fill(reader: &mut impl BufRead, block: &mut Vec<u8>, rows: &mut u64) -> std::io::Result<bool> {
-    while block.len() < BLOCK {
-        let row = reader.fill_buf()?;
-        let length = row.len();
-        if length == 0 {
-            return Ok(true);
-        }
-        if length >= BLOCK {
-            break;
-        }
-        block.extend_from_slice(row);
-        reader.consume(length);
-        *rows += 1;
-    }
-    Ok(false)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn blocks_are_filled_and_large_rows_left_to_be_written_directly() {
-        let (mut block, mut rows) = (Vec::new(), 0);
-        let mut small: &[u8] = b"abc";
-        assert!(fill(&mut small, &mut block, &mut rows).expect("no error"));
-        assert_eq!((block.as_slice(), rows), (b"abc".as_slice(), 1));
-
-        let large = vec![0; BLOCK];
-        let mut reader = large.as_slice();
-        assert!(!fill(&mut reader, &mut block, &mut rows).expect("no error"));
-        assert_eq!((block.len(), reader.len(), rows), (3, BLOCK, 1));
-    }
 }

@@ -1,0 +1,106 @@
+//! What the workers take their work from. One that finds nothing waits as long as another is at work: a table that
+//! becomes whole brings more.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::chunks::Chunk;
+use super::crew::lock;
+use super::indexes::Make;
+
+/// How often a worker that waits looks whether the job is over.
+const TICK: Duration = Duration::from_millis(100);
+
+/// A piece of work.
+pub enum Job {
+    /// Rows.
+    Chunk(Chunk),
+    /// Indexes or constraints.
+    Make(Make),
+}
+
+/// See the head of this module.
+pub struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    jobs: VecDeque<Job>,
+    at_work: usize,
+}
+
+impl Queue {
+    /// A queue that begins with these.
+    pub fn new(jobs: VecDeque<Job>) -> Queue {
+        Queue {
+            state: Mutex::new(State { jobs, at_work: 0 }),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Takes the next piece of work, for which [`Queue::done`] is called when it is done; `None` when there will be
+    /// no more, or once it is over.
+    pub fn take(&self, over: impl Fn() -> bool) -> Option<Job> {
+        let mut state = lock(&self.state);
+        while !over() {
+            if let Some(job) = state.jobs.pop_front() {
+                state.at_work += 1;
+                return Some(job);
+            }
+            if state.at_work == 0 {
+                return None;
+            }
+            let waited = self.changed.wait_timeout(state, TICK);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        None
+    }
+
+    /// Puts more work in front of what is there.
+    pub fn put_first(&self, jobs: Vec<Job>) {
+        let mut state = lock(&self.state);
+        for job in jobs.into_iter().rev() {
+            state.jobs.push_front(job);
+        }
+        self.changed.notify_all();
+    }
+
+    /// A piece of work is done, and all that follows from it is in the queue.
+    pub fn done(&self) {
+        lock(&self.state).at_work -= 1;
+        self.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(list: &str) -> Job {
+        Job::Make(Make::new(0, list.to_string(), Vec::new()))
+    }
+
+    #[test]
+    fn who_finds_nothing_waits_for_what_follows_from_the_work_of_others() {
+        let queue = Queue::new([job("first")].into());
+        let first = queue.take(|| false);
+        assert!(first.is_some());
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| queue.take(|| false).is_some());
+            queue.put_first(vec![job("second")]);
+            queue.done();
+            assert!(waiting.join().expect("no panic"), "it got the second");
+        });
+        queue.done();
+        assert!(queue.take(|| false).is_none(), "nobody is at work");
+    }
+
+    #[test]
+    fn nobody_waits_once_it_is_over() {
+        let queue = Queue::new([job("first")].into());
+        let _at_work = queue.take(|| false);
+        assert!(queue.take(|| true).is_none());
+    }
+}
