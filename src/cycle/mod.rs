@@ -185,7 +185,7 @@ impl Cycles {
         let Some((log_bytes, sequences)) = self.reader.look()? else {
             return Ok(None);
         };
-        if !self.reader.leaves_sequences() && !self.applier.has_sequences(&sequences) {
+        if sequences.is_some_and(|sequences| !self.applier.has_sequences(&sequences)) {
             return Ok(None);
         }
         Ok(Some(Report {

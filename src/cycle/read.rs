@@ -5,7 +5,7 @@ mod durable;
 mod forget;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use postgres::SimpleQueryRow;
 use postgres::error::SqlState;
@@ -25,6 +25,9 @@ pub struct Limits {
     /// Bytes of literals.
     pub bytes: u64,
 }
+
+/// How long idle cycles leave the sequences alone: they are many where tables are many, and the window carries them.
+const SEQUENCES_REST: Duration = Duration::from_secs(5);
 
 /// More rows than there are.
 const ANY_ROWS: u64 = 1 << 40;
@@ -99,6 +102,8 @@ pub struct Reader {
     flusher: Session,
     sequence_names: BTreeMap<Oid, QualifiedName>,
     leaves_sequences: bool,
+    /// When an idle cycle has read them last.
+    sequences_seen: Option<Instant>,
     /// This session holds the flush of the other one back.
     holds_flush_back: bool,
     /// Whether change_log_1 is the one that is written; only our own rotation changes it.
@@ -142,6 +147,7 @@ impl Reader {
             flusher,
             sequence_names,
             leaves_sequences: false,
+            sequences_seen: None,
             holds_flush_back: false,
             writes_first: None,
             in_transaction: false,
@@ -160,11 +166,6 @@ impl Reader {
     /// window has to carry.
     pub fn leave_sequences(&mut self) {
         self.leaves_sequences = true;
-    }
-
-    /// Returns true if the sequences are left to the window.
-    pub fn leaves_sequences(&self) -> bool {
-        self.leaves_sequences
     }
 
     /// Takes these sequences from the next cycle on.
@@ -193,16 +194,18 @@ impl Reader {
     }
 
     /// Looks whether a cycle has anything to do: one message, whose locks end with it. `None` if the log has
-    /// entries, else the bytes of the change logs and the sequences.
+    /// entries, else the bytes of the change logs and, now and then, the sequences.
     ///
     /// # Errors
     /// As the server says.
-    pub fn look(&mut self) -> Result<Option<(u64, Values)>> {
+    pub fn look(&mut self) -> Result<Option<(u64, Option<Values>)>> {
+        let rested = |at: Instant| at.elapsed() >= SEQUENCES_REST;
+        let all = !self.leaves_sequences && self.sequences_seen.is_none_or(rested);
         let pending = "EXISTS (SELECT FROM switchover.change_log_1) OR EXISTS (SELECT FROM switchover.change_log_2)";
         let sql = format!(
             "SELECT {pending}, pg_catalog.pg_relation_size('switchover.change_log_1'::pg_catalog.regclass)
                              + pg_catalog.pg_relation_size('switchover.change_log_2'::pg_catalog.regclass);
-             SELECT id, last_value, is_called FROM switchover.read_sequences() WHERE NOT ({pending});"
+             SELECT id, last_value, is_called FROM switchover.read_sequences() WHERE {all} AND NOT ({pending});"
         );
         let read = self.session.simple("look for changes", &sql);
         let rows = read.map_err(explain_sequences)?;
@@ -211,7 +214,11 @@ impl Reader {
             return Ok(None);
         }
         let log_bytes = text(seen, 1).parse().unwrap_or(0);
-        Ok(Some((log_bytes, self.sequence_values(sequences)?)))
+        if !all {
+            return Ok(Some((log_bytes, None)));
+        }
+        self.sequences_seen = Some(Instant::now());
+        Ok(Some((log_bytes, Some(self.sequence_values(sequences)?))))
     }
 
     /// Begins the transaction of a cycle and reads what it has to carry over: one message. `opening`
