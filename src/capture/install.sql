@@ -392,7 +392,8 @@ $$;
 -- sequence that is new is one to be carried over. present: what relations_present() has answered then: where there are
 -- as many now, and none is younger, all are as they were. Both catalogs are read from end to end, once: a row's age
 -- is in no index.
-CREATE OR REPLACE FUNCTION switchover.refuse_newer(seen pg_catalog.pg_snapshot, all_relations boolean, present bigint)
+CREATE OR REPLACE FUNCTION switchover.refuse_newer(seen pg_catalog.pg_snapshot, all_relations boolean, present bigint,
+                                                   triggers bigint)
 RETURNS void LANGUAGE plpgsql SET enable_seqscan = on AS $$
 DECLARE
     -- A row is younger if its transaction began after the look, or was running then. The age of what is about
@@ -402,6 +403,8 @@ DECLARE
     changed record;
     younger oid[];
     present_now bigint;
+    disabled oid[];
+    triggers_now bigint;
 BEGIN
     SELECT pg_catalog.count(*),
            pg_catalog.array_agg(c.oid) FILTER (WHERE pg_catalog.age(c.xmin) BETWEEN 0 AND youngest
@@ -435,23 +438,27 @@ BEGIN
         PERFORM switchover.refuse_drifted(m.table_id) FROM switchover.captured_member m
           WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = m.member_id);
     END IF;
-    IF EXISTS (WITH disabled AS MATERIALIZED (
-                   SELECT t.tgrelid FROM pg_catalog.pg_trigger t
-                    WHERE (pg_catalog.age(t.xmin) BETWEEN 0 AND youngest OR t.xmin = ANY (running))
-                      AND t.tgenabled <> 'A' AND t.tgname ~ '^pg_switchover_(capture(_[0-9]+)?|truncate)$')
-               SELECT FROM disabled d JOIN switchover.captured_member m ON m.member_id = d.tgrelid) THEN
-        RAISE EXCEPTION 'a capture trigger was disabled a moment ago' USING ERRCODE = '55000';
+    SELECT pg_catalog.count(*),
+           pg_catalog.array_agg(t.tgrelid) FILTER (WHERE t.tgenabled <> 'A'
+                                                     AND (pg_catalog.age(t.xmin) BETWEEN 0 AND youngest
+                                                          OR t.xmin = ANY (running)))
+      INTO triggers_now, disabled
+      FROM pg_catalog.pg_trigger t WHERE t.tgname LIKE 'pg\_switchover\_%';
+    IF triggers_now <> triggers
+       OR EXISTS (SELECT FROM switchover.captured_member m WHERE m.member_id = ANY (disabled)) THEN
+        RAISE EXCEPTION 'a capture trigger was disabled or dropped a moment ago' USING ERRCODE = '55000';
     END IF;
 END
 $$;
 
--- A snapshot, and how many relations that refuse_newer() looks at there are in it.
-CREATE OR REPLACE FUNCTION switchover.relations_present() RETURNS TABLE (seen text, present bigint)
+-- A snapshot, and how many relations and triggers that refuse_newer() looks at there are in it.
+CREATE OR REPLACE FUNCTION switchover.look() RETURNS TABLE (seen text, present bigint, triggers bigint)
 LANGUAGE sql STABLE AS $$
-    SELECT pg_catalog.pg_current_snapshot()::text, pg_catalog.count(*)
-      FROM pg_catalog.pg_class c
-     WHERE c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't'
-       AND c.relnamespace <> 'switchover'::pg_catalog.regnamespace
+    SELECT pg_catalog.pg_current_snapshot()::text,
+           (SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c
+             WHERE c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't'
+               AND c.relnamespace <> 'switchover'::pg_catalog.regnamespace),
+           (SELECT pg_catalog.count(*) FROM pg_catalog.pg_trigger t WHERE t.tgname LIKE 'pg\_switchover\_%')
 $$;
 
 -- Makes this session plan, before the window, what it will run in it for the tables that are written most, which

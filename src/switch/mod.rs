@@ -169,7 +169,7 @@ fn look_until_calm(
 ) -> Result<Option<String>> {
     for _ in 0..LOOKS {
         setup.stop.check()?;
-        let sql = "SELECT seen, present FROM switchover.relations_present()";
+        let sql = "SELECT seen, present, triggers FROM switchover.look()";
         let rows = cycles.reader.session().simple("take a snapshot", sql)?;
         let Some(before) = rows.first() else {
             return Err(Error::failed("the source did not answer a snapshot"));
@@ -186,10 +186,11 @@ fn look_until_calm(
             continue;
         }
         let refuse_newer = format!(
-            "SELECT switchover.refuse_newer({}, {}, {});",
+            "SELECT switchover.refuse_newer({}, {}, {}, {});",
             literal(text(before, 0)),
             setup.selection.takes_all(),
-            text(before, 1)
+            text(before, 1),
+            text(before, 2)
         );
         // What it may find already is found again under the lock, and costs that attempt: attempts are bounded.
         let timeout = setup.patience.timeout;

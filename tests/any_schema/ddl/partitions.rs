@@ -315,6 +315,14 @@ fn what_changes_right_before_the_lock_is_noticed_under_it() {
         (
             "ALTER TABLE h1 DISABLE TRIGGER USER; DELETE FROM h1",
             "a capture trigger was disabled",
+            "DO $$ DECLARE t name; BEGIN
+                 FOR t IN SELECT tgname FROM pg_trigger WHERE tgrelid = 'h1'::regclass AND tgname LIKE 'pg_switchover%' LOOP
+                     EXECUTE format('ALTER TABLE h1 ENABLE ALWAYS TRIGGER %I', t);
+                 END LOOP; END $$",
+        ),
+        (
+            "DROP TRIGGER pg_switchover_capture ON alone; DELETE FROM alone",
+            "a capture trigger was disabled or dropped",
             "",
         ),
     ] {
