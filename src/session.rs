@@ -148,7 +148,15 @@ impl Session {
     /// # Errors
     /// The first statement that fails ends the message, and is what is told.
     pub fn transaction(&mut self, what: &str, sql: &str) -> Result<()> {
-        let result = self.execute(what, sql);
+        self.transaction_rows(what, sql).map(drop)
+    }
+
+    /// As [`Session::transaction`], and returns all the rows of its statements as text.
+    ///
+    /// # Errors
+    /// As [`Session::transaction`].
+    pub fn transaction_rows(&mut self, what: &str, sql: &str) -> Result<Vec<SimpleQueryRow>> {
+        let result = self.simple(what, sql);
         // Where the connection is gone, so is the transaction.
         if result.is_err()
             && !self.is_closed()

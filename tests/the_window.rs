@@ -246,6 +246,44 @@ fn a_window_that_meets_too_much_leaves_the_source_in_charge() {
     compare::assert_equal(&stage.pair);
 }
 
+/// The flush that is sent ahead gives up as well when the lock was not granted; the next attempt sends another one.
+#[test]
+fn an_attempt_whose_flush_has_given_up_is_followed_by_another_one() {
+    let stage = Stage::copied(&tables(1), &rows(1));
+    flush_nothing(&stage);
+    stage.source_wire.at(LOCK, Action::HoldBefore);
+    let running = stage.pair.spawn(&[
+        "switch",
+        "--unverified",
+        "--lock-timeout=100",
+        "--lock-attempts=1000",
+        "--interval=0.01",
+    ]);
+    stage.source_wire.wait_until_hit(LIMIT);
+    let mut writer = stage.pair.source_client();
+    writer
+        .batch_execute("BEGIN; INSERT INTO t1 (n) VALUES (7)")
+        .unwrap();
+    // What lets the flush go on when the lock is not granted comes too late for it.
+    stage.source_wire.at(
+        "ROLLBACK; SELECT pg_catalog.pg_advisory_unlock",
+        Action::HoldBefore,
+    );
+    stage.source_wire.release();
+    wait_for("the end of the first attempt", LIMIT, || {
+        stage.source_wire.hits() == 2
+    });
+    wait_for("the end of the flush", LIMIT, || {
+        let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+        stage.pair.on_source(waiting) == "0"
+    });
+    stage.source_wire.release();
+    writer.batch_execute("COMMIT").unwrap();
+    running.wait(LIMIT).expect(0);
+    assert_three_trips(&stage);
+    compare::assert_equal(&stage.pair);
+}
+
 #[test]
 fn the_window_makes_the_sources_log_durable_before_it_applies() {
     let stage = Stage::copied(&tables(1), &rows(1));

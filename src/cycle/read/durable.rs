@@ -64,7 +64,8 @@ impl Reader {
         );
         let (session, flusher) = (&mut self.session, &mut self.flusher);
         let (read, flushed) = std::thread::scope(|scope| {
-            let flushed = scope.spawn(|| flusher.simple("flush the write-ahead log", &flush));
+            let flushed =
+                scope.spawn(|| flusher.transaction_rows("flush the write-ahead log", &flush));
             let read = session.simple("read the changes", &sql);
             if read.is_err() && !session.is_closed() {
                 // The lock was not granted, or all has come to nothing later: nobody is to wait for us.
