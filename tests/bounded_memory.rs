@@ -5,8 +5,7 @@ use std::time::Duration;
 use crate::support::compare;
 use crate::support::pair::Pair;
 use crate::support::program::{Outcome, Running};
-use crate::support::proxy::Action;
-use crate::support::stage::{LIMIT, LOCK, Stage};
+use crate::support::stage::{LIMIT, Stage};
 
 /// What the whole process may take at its peak (MB).
 const BOUND: f64 = 200.0;
@@ -77,14 +76,12 @@ fn a_backlog_of_many_tables_takes_no_memory() {
 /// Switches with so many rows of 10 kB coming between the last cycle and the lock.
 fn switch_with_large_rows(rows: usize) -> Outcome {
     let stage = Stage::copied("CREATE TABLE t (id int PRIMARY KEY, payload text)", "");
-    stage.source_wire.at(LOCK, Action::HoldBefore);
-    let running = stage.pair.spawn(&[
+    let running = stage.switch_up_to_the_lock(&[
         "switch",
         "--unverified",
         "--lock-timeout=60000",
         "--interval=0.05",
     ]);
-    stage.source_wire.wait_until_hit(LIMIT);
     stage.pair.on_source(&format!(
         "INSERT INTO t SELECT i, repeat('x', 10000) FROM generate_series(1, {rows}) i"
     ));

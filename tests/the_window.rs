@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::support::compare;
-use crate::support::program::{Outcome, Running};
+use crate::support::program::Outcome;
 use crate::support::proxy::{Action, Trip};
 use crate::support::stage::{APPLY, FLIP, LIMIT, LOCK, Stage, expect_source_in_charge};
 use crate::support::{thorough, wait_for};
@@ -26,14 +26,8 @@ fn rows(count: usize) -> String {
         .collect()
 }
 
-/// Starts `switch` and keeps the message back that asks for the lock.
-fn switch_up_to_the_lock(stage: &Stage, more: &[&str]) -> Running {
-    stage.source_wire.at(LOCK, Action::HoldBefore);
-    let arguments = [&["switch", "--unverified", "--lock-timeout=60000"], more].concat();
-    let running = stage.pair.spawn(&arguments);
-    stage.source_wire.wait_until_hit(LIMIT);
-    running
-}
+/// A `switch` that is patient once it asks for the lock.
+const SWITCH: [&str; 3] = ["switch", "--unverified", "--lock-timeout=60000"];
 
 /// Everything that the tool said to either server from the lock to the flip.
 fn window_trips(stage: &Stage) -> Vec<Trip> {
@@ -86,7 +80,7 @@ fn parts(outcome: &Outcome) -> (Vec<f64>, usize) {
 
 /// Switches with `changes` coming between the last cycle and the lock.
 fn switch_with(stage: &Stage, changes: &str, changed_rows: usize) {
-    let running = switch_up_to_the_lock(stage, &[]);
+    let running = stage.switch_up_to_the_lock(&SWITCH);
     // The message that asks for the lock has not got through yet.
     wait_for("the flush that waits for it", LIMIT, || {
         let trips = stage.source_wire.trips();
@@ -222,7 +216,8 @@ const FIFTY: &str = "INSERT INTO t1 (n) SELECT i FROM generate_series(1, 50) i";
 #[test]
 fn a_window_that_meets_too_much_gives_up_and_another_one_works() {
     let stage = Stage::copied(&tables(1), &rows(1));
-    let running = switch_up_to_the_lock(&stage, &["--max-pending=10", "--interval=0.05"]);
+    let running = stage
+        .switch_up_to_the_lock(&[&SWITCH[..], &["--max-pending=10", "--interval=0.05"]].concat());
     stage.pair.on_source(FIFTY);
     stage.source_wire.release();
     running
@@ -236,7 +231,8 @@ fn a_window_that_meets_too_much_gives_up_and_another_one_works() {
 #[test]
 fn a_window_that_meets_too_much_leaves_the_source_in_charge() {
     let stage = Stage::copied(&tables(1), &rows(1));
-    let running = switch_up_to_the_lock(&stage, &["--max-pending=10", "--lock-attempts=1"]);
+    let running = stage
+        .switch_up_to_the_lock(&[&SWITCH[..], &["--max-pending=10", "--lock-attempts=1"]].concat());
     stage.pair.on_source(FIFTY);
     stage.source_wire.release();
     expect_source_in_charge(running.wait(LIMIT), 4).expect_stderr("--max-pending");
@@ -251,15 +247,13 @@ fn a_window_that_meets_too_much_leaves_the_source_in_charge() {
 fn an_attempt_whose_flush_has_given_up_is_followed_by_another_one() {
     let stage = Stage::copied(&tables(1), &rows(1));
     flush_nothing(&stage);
-    stage.source_wire.at(LOCK, Action::HoldBefore);
-    let running = stage.pair.spawn(&[
+    let running = stage.switch_up_to_the_lock(&[
         "switch",
         "--unverified",
         "--lock-timeout=100",
         "--lock-attempts=1000",
         "--interval=0.01",
     ]);
-    stage.source_wire.wait_until_hit(LIMIT);
     let mut writer = stage.pair.source_client();
     writer
         .batch_execute("BEGIN; INSERT INTO t1 (n) VALUES (7)")
@@ -288,7 +282,7 @@ fn an_attempt_whose_flush_has_given_up_is_followed_by_another_one() {
 fn the_window_makes_the_sources_log_durable_before_it_applies() {
     let stage = Stage::copied(&tables(1), &rows(1));
     flush_nothing(&stage);
-    let running = switch_up_to_the_lock(&stage, &[]);
+    let running = stage.switch_up_to_the_lock(&SWITCH);
     stage
         .pair
         .on_source("SET synchronous_commit = off; INSERT INTO t1 (n) VALUES (7)");

@@ -7,8 +7,7 @@ use postgres::Client;
 
 use crate::support::compare;
 use crate::support::pair::Pair;
-use crate::support::proxy::Action;
-use crate::support::stage::{LIMIT, LOCK, Stage};
+use crate::support::stage::{LIMIT, Stage};
 
 /// One case. All names in it are found through `search_path`, which a schema of its own comes first on.
 pub struct Case {
@@ -93,10 +92,8 @@ fn arrive(stage: &Stage, cases: &[&Case], judge_the_copy: impl FnOnce(&Pair)) {
     }
     pair.run(&["verify", "-q"]).expect(0);
     let before = Untouched::note(pair);
-    stage.source_wire.at(LOCK, Action::HoldBefore);
     let patient = ["switch", "--lock-timeout=60000", "--max-pending=100000"];
-    let switch = pair.spawn(&patient);
-    stage.source_wire.wait_until_hit(LIMIT);
+    let switch = stage.switch_up_to_the_lock(&patient);
     change(pair, cases, 3);
     stage.source_wire.release();
     switch.wait(LIMIT).expect(0);

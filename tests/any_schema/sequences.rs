@@ -3,8 +3,7 @@
 use postgres::Client;
 
 use crate::support::pair::Pair;
-use crate::support::proxy::Action;
-use crate::support::stage::{LIMIT, LOCK, Stage};
+use crate::support::stage::{LIMIT, Stage};
 
 const SCHEMA: &str = "
 CREATE SCHEMA other; CREATE SCHEMA \"Odd; --\";
@@ -68,9 +67,7 @@ fn no_value_that_the_source_has_given_out_is_given_out_again() {
         .flat_map(|client| draw(client, 3))
         .collect();
     pair.run(&["verify", "-q"]).expect(0);
-    stage.source_wire.at(LOCK, Action::HoldBefore);
-    let switch = pair.spawn(&["switch", "--lock-timeout=60000"]);
-    stage.source_wire.wait_until_hit(LIMIT);
+    let switch = stage.switch_up_to_the_lock(&["switch", "--lock-timeout=60000"]);
     given.extend(clients.iter_mut().flat_map(|client| draw(client, 2)));
     stage.source_wire.release();
     switch.wait(LIMIT).expect(0);

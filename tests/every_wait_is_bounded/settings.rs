@@ -6,7 +6,7 @@ use crate::support::compare;
 use crate::support::pair::Pair;
 use crate::support::proxy::Action::HoldBefore;
 use crate::support::servers;
-use crate::support::stage::{LIMIT, LOCK, Stage, expect_source_in_charge};
+use crate::support::stage::{LIMIT, Stage, expect_source_in_charge};
 
 /// None of them may end what we do: our own limits do that.
 #[test]
@@ -106,9 +106,7 @@ fn a_destination_that_is_full_in_the_window_leaves_the_source_in_charge() {
         "--lock-timeout=5000",
         "--interval=0.05",
     ];
-    wire(&stage, Source).at(LOCK, HoldBefore);
-    let running = stage.pair.spawn(switch);
-    wire(&stage, Source).wait_until_hit(LIMIT);
+    let running = stage.switch_up_to_the_lock(switch);
     // Behind the last cycle, for the window to carry.
     stage.pair.on_source(&fill(8801, 9400));
     let applier =

@@ -54,16 +54,14 @@ impl Crash {
     /// Starts `switch` and lets a wire stop it in the window. A row was written just before the lock.
     fn switch_up_to(&mut self, text: &str, action: Action, lock_timeout: u32) -> Running {
         let stage = &self.stage;
-        stage.source_wire.at(LOCK, Action::HoldBefore);
         let hits = stage.source_wire.hits() + stage.destination_wire.hits();
-        let running = stage.pair.spawn(&[
+        let running = stage.switch_up_to_the_lock(&[
             "switch",
             "--unverified",
             "--interval=0.05",
             "--lock-attempts=3",
             &format!("--lock-timeout={lock_timeout}"),
         ]);
-        stage.source_wire.wait_until_hit(LIMIT);
         self.write();
         if text == LOCK {
             return running;

@@ -6,7 +6,7 @@ use crate::support::compare;
 use crate::support::pair::Pair;
 use crate::support::program::Running;
 use crate::support::proxy::Action;
-use crate::support::stage::{FLIP, LOCK, Stage, expect_source_in_charge};
+use crate::support::stage::{FLIP, Stage, expect_source_in_charge};
 
 const TABLES: &str = "
     CREATE ROLE clerk LOGIN;
@@ -432,9 +432,7 @@ fn a_statement_that_began_before_the_final_cycle_is_told_to_try_again() {
              $$BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NULL; END$$;
          CREATE TRIGGER a BEFORE UPDATE ON t FOR EACH STATEMENT EXECUTE FUNCTION hold_up()",
     );
-    stage.source_wire.at(LOCK, Action::HoldBefore);
-    let running = stage.pair.spawn(SWITCH);
-    stage.source_wire.wait_until_hit(LIMIT);
+    let running = stage.switch_up_to_the_lock(SWITCH);
     pair.on_source("UPDATE t SET n = 100 WHERE id = 5");
     let mut holder = destination_as(pair, "postgres");
     holder.batch_execute("SELECT pg_advisory_lock(7)").unwrap();

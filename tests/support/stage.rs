@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::cluster::send_signal;
 use super::pair::{DATABASE, Pair};
 use super::program::{Outcome, Running};
-use super::proxy::Proxy;
+use super::proxy::{Action, Proxy};
 use super::wait_for;
 
 /// How long anything may take before a test fails: a guard against hangs, and no measurement.
@@ -80,6 +80,14 @@ impl Stage {
                 .on_source("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
                 == "0"
         });
+    }
+
+    /// Starts a `switch` and keeps the message back that asks for the lock, until the source's wire is released.
+    pub fn switch_up_to_the_lock(&self, arguments: &[&str]) -> Running {
+        self.source_wire.at(LOCK, Action::HoldBefore);
+        let running = self.pair.spawn(arguments);
+        self.source_wire.wait_until_hit(LIMIT);
+        running
     }
 
     /// Kills a running program and lets both servers notice. What a wire holds never arrives.
