@@ -389,7 +389,7 @@ $$;
 -- Fails if the schema was changed by a transaction that a look at it, in snapshot seen, could not see: what
 -- came between the look and the stop-the-world lock, with a transaction that the lock waited for, say. Catalog
 -- rows that are younger than the look are few, so little is asked about each. all_relations: a table or
--- sequence that is new is one to be carried over. present: what relations_present() has answered then: where there are
+-- sequence that is new is one to be carried over. present, triggers: what look() has answered then: where there are
 -- as many now, and none is younger, all are as they were. Both catalogs are read from end to end, once: a row's age
 -- is in no index.
 CREATE OR REPLACE FUNCTION switchover.refuse_newer(seen pg_catalog.pg_snapshot, all_relations boolean, present bigint,

@@ -34,24 +34,19 @@ struct Entries {
 
 /// Entries that are made at once, and what can be made when they are there.
 pub struct Make {
-    table: usize,
     list: String,
     behind: Vec<String>,
 }
 
 impl Make {
     /// The list is that of `pg_restore --use-list`.
-    pub fn new(table: usize, list: String, behind: Vec<String>) -> Make {
-        Make {
-            table,
-            list,
-            behind,
-        }
+    pub fn new(list: String, behind: Vec<String>) -> Make {
+        Make { list, behind }
     }
 
     /// Returns the work that was waiting for this.
     pub fn behind(&self) -> Vec<Job> {
-        let make = |list: &String| Job::Make(Make::new(self.table, list.clone(), Vec::new()));
+        let make = |list: &String| Job::Make(Make::new(list.clone(), Vec::new()));
         self.behind.iter().map(make).collect()
     }
 }
@@ -97,7 +92,7 @@ impl<'a> Indexes<'a> {
         let Some(entries) = self.tables.get(&table) else {
             return Vec::new();
         };
-        let make = Make::new(table, entries.constraints.clone(), entries.indexes.clone());
+        let make = Make::new(entries.constraints.clone(), entries.indexes.clone());
         match make.list.is_empty() {
             true => make.behind(),
             false => vec![Job::Make(make)],

@@ -76,6 +76,14 @@ impl Schema<'_> {
     }
 }
 
+impl Postponed {
+    /// Returns the comment's entry in the archive, which has to wait with its foreign key.
+    fn listed_comment(&self) -> String {
+        let tag = self.comment_tag.as_deref().unwrap_or_default();
+        format!("COMMENT {} {}", listed(&self.schema), listed(tag))
+    }
+}
+
 /// Adds a setting to those that the connection string asks for. Where pg_restore's commits may reach the disk later,
 /// what a crash takes back is not there when the next run looks; the note that the schema is complete waits.
 fn add_setting(command: &mut Command, setting: &str) {

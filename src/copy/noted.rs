@@ -1,40 +1,23 @@
 //! The list on the destination of what is postponed: how it is noted there, read, and ticked off.
 
-use super::archive::listed;
 use super::postponed::{Kind, Postponed};
 use crate::catalog::objects::Waiting;
 use crate::error::Result;
 use crate::ident::literal;
 use crate::session::Session;
 
-impl Postponed {
-    /// Returns the comment's entry in the archive, which has to wait with its foreign key.
-    pub(super) fn listed_comment(&self) -> String {
-        let tag = self.comment_tag.as_deref().unwrap_or_default();
-        format!("COMMENT {} {}", listed(&self.schema), listed(tag))
-    }
+/// The columns of the list.
+const COLUMNS: &str = "position, kind, name, schema_name, table_name, constraint_name, statement, comment, validated, partitioned";
 
+impl Postponed {
     /// Returns the statements that note what is postponed.
     pub(super) fn note(postponed: &[Postponed]) -> String {
-        let optional = |text: &Option<String>| match text {
-            Some(text) => literal(text),
-            None => "NULL".to_string(),
-        };
         let mut sql = String::from("DELETE FROM switchover.postponed WHERE NOT taken;\n");
         let next = "(SELECT COALESCE(pg_catalog.max(position), 0) + 1 FROM switchover.postponed)";
         for one in postponed.iter().filter(|one| one.captured) {
+            let values = one.values();
             sql.push_str(&format!(
-                "INSERT INTO switchover.postponed VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}, {});\n",
-                next,
-                literal(&one.kind),
-                literal(&one.name),
-                literal(&one.schema),
-                literal(&one.table),
-                optional(&one.constraint),
-                literal(&one.statement),
-                optional(&one.comment),
-                one.validated,
-                one.partitioned
+                "INSERT INTO switchover.postponed ({COLUMNS}) VALUES ({next}, {values});\n"
             ));
         }
         sql
@@ -42,25 +25,37 @@ impl Postponed {
 
     /// Returns the statement that notes it behind what is noted already, unless it is.
     pub(super) fn note_behind(&self) -> String {
-        let optional = |text: &Option<String>| text.as_deref().map_or("NULL".to_string(), literal);
-        let constraint = optional(&self.constraint);
         let (schema, table) = (literal(&self.schema), literal(&self.table));
         format!(
-            "INSERT INTO switchover.postponed (position, kind, name, schema_name, table_name,
-                    constraint_name, statement, comment, validated, partitioned)
-             SELECT COALESCE(pg_catalog.max(p.position), 0) + 1, {}, {}, {schema}, {table}, {constraint},
-                    {}, {}, {}, {}
+            "INSERT INTO switchover.postponed ({COLUMNS})
+             SELECT COALESCE(pg_catalog.max(p.position), 0) + 1, {}
                FROM switchover.postponed p
              HAVING NOT COALESCE(pg_catalog.bool_or(p.schema_name = {schema} AND p.table_name = {table}
-                       AND p.constraint_name IS NOT DISTINCT FROM {constraint} AND p.done_at IS NULL), false);\n",
-            literal(&self.kind),
-            literal(&self.name),
-            literal(&self.statement),
-            optional(&self.comment),
-            self.validated,
-            self.partitioned,
+                       AND p.constraint_name IS NOT DISTINCT FROM {} AND p.done_at IS NULL), false);\n",
+            self.values(),
+            optional(self.constraint.as_deref()),
         )
     }
+
+    /// What the list holds of it, behind its position.
+    fn values(&self) -> String {
+        format!(
+            "{}, {}, {}, {}, {}, {}, {}, {}, {}",
+            literal(&self.kind),
+            literal(&self.name),
+            literal(&self.schema),
+            literal(&self.table),
+            optional(self.constraint.as_deref()),
+            literal(&self.statement),
+            optional(self.comment.as_deref()),
+            self.validated,
+            self.partitioned
+        )
+    }
+}
+
+fn optional(text: Option<&str>) -> String {
+    text.map_or("NULL".to_string(), literal)
 }
 
 /// Returns how many objects are still to be made or checked.
@@ -103,8 +98,7 @@ pub(super) fn outstanding(destination: &mut Session, kind: Kind) -> Result<Vec<(
         Kind::Views => "AND p.kind = 'materialized view'",
     };
     let sql = format!(
-        "SELECT position, kind, name, schema_name, table_name, constraint_name, statement,
-                comment, validated, partitioned
+        "SELECT {COLUMNS}
            FROM switchover.postponed p
           WHERE done_at IS NULL {kind}
             AND (taken OR NOT EXISTS (

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     fn job(list: &str) -> Job {
-        Job::Make(Make::new(0, list.to_string(), Vec::new()))
+        Job::Make(Make::new(list.to_string(), Vec::new()))
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{Changes, Limits, Reader, explain, message};
 use crate::error::{Error, Result};
-use crate::session::text;
+use crate::session::{Session, text};
 
 /// What the flush waits for: an advisory lock that the reading session holds until then; the bytes of "pg_flush".
 const TURN: i64 = 0x7067_5f66_6c75_7368;
@@ -67,16 +67,8 @@ impl Reader {
             let flushed =
                 scope.spawn(|| flusher.transaction_rows("flush the write-ahead log", &flush));
             let read = session.simple("read the changes", &sql);
-            if read.is_err() && !session.is_closed() {
-                // The lock was not granted, or all has come to nothing later: nobody is to wait for us.
-                let sql = format!(
-                    "ROLLBACK; SELECT pg_catalog.pg_advisory_unlock({TURN}) FROM pg_catalog.pg_locks l
-                      WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'advisory' AND l.objsubid = 1
-                        AND ((l.classid::int8 << 32) | l.objid::int8) = {TURN}"
-                );
-                if let Err(error) = session.execute("roll back", &sql) {
-                    log::debug!("{error}");
-                }
+            if read.is_err() {
+                give_up(session);
             }
             (read, flushed.join())
         });
@@ -96,6 +88,20 @@ impl Reader {
             self.roll_back();
         }
         result
+    }
+}
+
+/// The lock was not granted, or all has come to nothing later: nobody is to wait for us.
+fn give_up(session: &mut Session) {
+    let sql = format!(
+        "ROLLBACK; SELECT pg_catalog.pg_advisory_unlock({TURN}) FROM pg_catalog.pg_locks l
+          WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'advisory' AND l.objsubid = 1
+            AND ((l.classid::int8 << 32) | l.objid::int8) = {TURN}"
+    );
+    if !session.is_closed()
+        && let Err(error) = session.execute("roll back", &sql)
+    {
+        log::debug!("{error}");
     }
 }
 
