@@ -70,61 +70,49 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE FUNCTION way.one_statement() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+-- Makes a trigger function that notes something while nothing has been switched over.
+CREATE FUNCTION way.make(name text, note text) RETURNS void LANGUAGE plpgsql AS $make$
+BEGIN
+    EXECUTE pg_catalog.format($create$
+CREATE FUNCTION way.%I() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $body$
 #variable_conflict use_column
 BEGIN
     IF pg_catalog.pg_sequence_last_value('way.turn'::regclass) IS NULL THEN
-        IF TG_OP = 'UPDATE' THEN
-            INSERT INTO way.log (table_id, row_id)
-            SELECT '16384'::regclass, n.id
-              FROM (SELECT k.id FROM (SELECT NULL AS id) f, LATERAL (SELECT concat(id) AS id FROM (SELECT NEW.*) r) k) n
-            UNION ALL
-            SELECT '16384'::regclass, o.id
-              FROM (SELECT k.id FROM (SELECT NULL AS id) f, LATERAL (SELECT concat(id) AS id FROM (SELECT NEW.*) r) k) n,
-                   (SELECT k.id FROM (SELECT NULL AS id) f, LATERAL (SELECT concat(id) AS id FROM (SELECT OLD.*) r) k) o
-             WHERE o.id <> n.id;
-        ELSE
-            INSERT INTO way.log (table_id, row_id)
-            SELECT '16384'::regclass, n.id
-              FROM (SELECT k.id FROM (SELECT NULL AS id) f, LATERAL (SELECT concat(id) AS id FROM (SELECT NEW.*) r) k) n;
-        END IF;
+        %s
     END IF;
     IF pg_catalog.pg_sequence_last_value('way.fence'::regclass) IS NOT NULL THEN
         RAISE 'refused';
     END IF;
     RETURN NULL;
-END $$;
+END $body$ $create$, name, note);
+END $make$;
 
-CREATE FUNCTION way.rows() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
-BEGIN
-    IF pg_catalog.pg_sequence_last_value('way.turn'::regclass) IS NULL THEN
-        INSERT INTO way.log (table_id, row_id) SELECT 16384, pg_catalog.concat(n.id) FROM new_rows n;
-    END IF;
-    IF pg_catalog.pg_sequence_last_value('way.fence'::regclass) IS NOT NULL THEN
-        RAISE 'refused';
-    END IF;
-    RETURN NULL;
-END $$;
-
-CREATE FUNCTION way.rows_of_both() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
-BEGIN
-    IF pg_catalog.pg_sequence_last_value('way.turn'::regclass) IS NULL THEN
+SELECT way.make('one_statement', $$
+    IF TG_OP = 'UPDATE' THEN
         INSERT INTO way.log (table_id, row_id)
-        SELECT 16384, pg_catalog.concat(n.id) FROM new_rows n UNION SELECT 16384, pg_catalog.concat(o.id) FROM old_rows o;
+        SELECT '16384'::regclass, n.id
+          FROM (SELECT k.id FROM (SELECT NULL AS id) f, LATERAL (SELECT concat(id) AS id FROM (SELECT NEW.*) r) k) n
+        UNION ALL
+        SELECT '16384'::regclass, o.id
+          FROM (SELECT k.id FROM (SELECT NULL AS id) f, LATERAL (SELECT concat(id) AS id FROM (SELECT NEW.*) r) k) n,
+               (SELECT k.id FROM (SELECT NULL AS id) f, LATERAL (SELECT concat(id) AS id FROM (SELECT OLD.*) r) k) o
+         WHERE o.id <> n.id;
+    ELSE
+        INSERT INTO way.log (table_id, row_id)
+        SELECT '16384'::regclass, n.id
+          FROM (SELECT k.id FROM (SELECT NULL AS id) f, LATERAL (SELECT concat(id) AS id FROM (SELECT NEW.*) r) k) n;
     END IF;
-    IF pg_catalog.pg_sequence_last_value('way.fence'::regclass) IS NOT NULL THEN
-        RAISE 'refused';
-    END IF;
-    RETURN NULL;
-END $$;
+$$);
 
-CREATE FUNCTION way.arrays() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
-BEGIN
-    IF pg_catalog.pg_sequence_last_value('way.turn'::regclass) IS NULL THEN
-        INSERT INTO way.arrays (table_id, row_ids) SELECT 16384, pg_catalog.array_agg(pg_catalog.concat(n.id)) FROM new_rows n;
-    END IF;
-    IF pg_catalog.pg_sequence_last_value('way.fence'::regclass) IS NOT NULL THEN
-        RAISE 'refused';
-    END IF;
-    RETURN NULL;
-END $$;
+SELECT way.make('rows', $$
+    INSERT INTO way.log (table_id, row_id) SELECT 16384, pg_catalog.concat(n.id) FROM new_rows n;
+$$);
+
+SELECT way.make('rows_of_both', $$
+    INSERT INTO way.log (table_id, row_id)
+    SELECT 16384, pg_catalog.concat(n.id) FROM new_rows n UNION SELECT 16384, pg_catalog.concat(o.id) FROM old_rows o;
+$$);
+
+SELECT way.make('arrays', $$
+    INSERT INTO way.arrays (table_id, row_ids) SELECT 16384, pg_catalog.array_agg(pg_catalog.concat(n.id)) FROM new_rows n;
+$$);
