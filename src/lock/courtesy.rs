@@ -123,6 +123,9 @@ fn look(session: &mut Session, (main, names): (i32, &str), seen: &mut Seen) -> R
         .iter()
         .map(|((ours, _), looks)| *looks >= 3 && *ours != main)
         .collect();
+    // All of these are cancelled, if it is still so. Counted before: a program that we run may have ended of it, and be
+    // asked about, before the answer is here.
+    locked(&MADE).times += seen.len() as u64;
     let rows = session.query(
         "look who waits for us",
         WAITING,
@@ -133,9 +136,7 @@ fn look(session: &mut Session, (main, names): (i32, &str), seen: &mut Seen) -> R
         let pair = (row.get(0), row.get(1));
         now.insert(pair, seen.get(&pair).unwrap_or(&0) + 1);
         if row.get(2) {
-            let mut made = locked(&MADE);
-            made.times += 1;
-            made.pids.insert(pair.0);
+            locked(&MADE).pids.insert(pair.0);
             log::debug!("our session {} gives way to {}", pair.0, pair.1);
         }
     }
@@ -158,7 +159,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Returns how often sessions of ours were made to give way so far: a program that we run tells no SQLSTATE.
+/// Returns how often sessions of ours were made to give way so far, or were about to be: a program that we run tells no SQLSTATE.
 pub fn times() -> u64 {
     locked(&MADE).times
 }
