@@ -12,12 +12,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use openssl::error::ErrorStack;
+use openssl::ssl::Ssl;
 use postgres::Socket;
 use postgres::config::SslMode;
 use postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect};
-use postgres_openssl::{MakeTlsConnector, TlsConnector, TlsStream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
+use super::handshake::{self, Encrypted, Sessions};
 use super::merge::Merge;
 use crate::wire::Wire;
 
@@ -29,7 +30,8 @@ type Failed = Box<dyn StdError + Send + Sync>;
 /// Opens the streams of one connection, and of the requests to cancel what it runs.
 #[derive(Clone)]
 pub(super) struct Connector {
-    pub tls: MakeTlsConnector,
+    /// Nothing where TLS is never asked for.
+    pub tls: Option<Sessions>,
     /// Without TLS, with it where the server has it, or with it.
     pub mode: SslMode,
     /// TLS from the first byte.
@@ -43,15 +45,9 @@ impl MakeTlsConnect<Socket> for Connector {
     type Error = ErrorStack;
 
     fn make_tls_connect(&mut self, domain: &str) -> Result<Opening, ErrorStack> {
-        let tls = match self.mode {
-            SslMode::Disable => None,
-            _ => Some(MakeTlsConnect::<Socket>::make_tls_connect(
-                &mut self.tls,
-                domain,
-            )?),
-        };
+        let tls = self.tls.as_ref().filter(|_| self.mode != SslMode::Disable);
         Ok(Opening {
-            tls,
+            tls: tls.map(|tls| tls.begin(domain)).transpose()?,
             ask: !self.direct,
             optional: self.mode == SslMode::Prefer,
             wire: Arc::clone(&self.wire),
@@ -61,7 +57,7 @@ impl MakeTlsConnect<Socket> for Connector {
 
 /// A stream about to be opened.
 pub(super) struct Opening {
-    tls: Option<TlsConnector>,
+    tls: Option<Ssl>,
     ask: bool,
     optional: bool,
     wire: Arc<Wire>,
@@ -82,7 +78,7 @@ impl Opening {
         let inner = match self.tls {
             None => Inner::Plain(socket),
             Some(tls) if !self.ask || has_tls(&mut socket).await? => {
-                Inner::Tls(Box::new(tls.connect(socket).await?))
+                Inner::Tls(Box::new(handshake::shake(tls, socket).await?))
             }
             Some(_) if self.optional => Inner::Plain(socket),
             Some(_) => return Err("server does not support TLS".into()),
@@ -113,7 +109,7 @@ pub(super) struct Stream {
 
 enum Inner {
     Plain(Socket),
-    Tls(Box<TlsStream<Socket>>),
+    Tls(Box<Encrypted>),
 }
 
 impl Stream {
@@ -195,7 +191,7 @@ impl postgres::tls::TlsStream for Stream {
     fn channel_binding(&self) -> ChannelBinding {
         match &self.inner {
             Inner::Plain(_) => ChannelBinding::none(),
-            Inner::Tls(stream) => stream.channel_binding(),
+            Inner::Tls(stream) => handshake::binding(stream.ssl()),
         }
     }
 }

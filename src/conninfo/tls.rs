@@ -6,14 +6,12 @@ use std::path::{Path, PathBuf};
 
 use openssl::error::ErrorStack;
 use openssl::pkey::PKey;
-use openssl::ssl::{
-    SslConnector, SslConnectorBuilder, SslFiletype, SslMethod, SslVerifyMode, SslVersion,
-};
+use openssl::ssl::{SslContextBuilder, SslFiletype, SslVerifyMode, SslVersion};
 use openssl::x509::X509;
 use openssl::x509::store::{X509Lookup, X509StoreBuilder};
 use openssl::x509::verify::X509VerifyFlags;
-use postgres_openssl::{MakeTlsConnector, set_postgresql_alpn};
 
+use super::handshake::{self, Sessions};
 use super::keyword::Parameters;
 use super::settings::choice;
 use crate::error::{Error, Result};
@@ -160,29 +158,25 @@ impl TlsSettings {
     }
 
     /// Makes what opens TLS sessions. The error says what is wrong with which file, and how to mend it.
-    pub fn connector(&self) -> std::result::Result<MakeTlsConnector, Complaint> {
-        let mut builder = SslConnector::builder(SslMethod::tls())?;
+    pub fn sessions(&self) -> std::result::Result<Sessions, Complaint> {
+        let mut builder = handshake::context()?;
         builder.set_min_proto_version(Some(self.oldest.unwrap_or(SslVersion::TLS1_2)))?;
         builder.set_max_proto_version(self.newest)?;
-        set_postgresql_alpn(&mut builder)?;
         self.believe(&mut builder)?;
         self.show_certificate(&mut builder)?;
-        let (checks_host, names_server) = (self.mode == Mode::VerifyFull, self.names_server);
-        let mut connector = MakeTlsConnector::new(builder.build());
-        connector.set_callback(move |session, _| {
-            session.set_verify_hostname(checks_host);
-            session.set_use_server_name_indication(names_server);
-            Ok(())
-        });
-        Ok(connector)
+        Ok(Sessions {
+            context: builder.build(),
+            checks_host: self.mode == Mode::VerifyFull,
+            names_server: self.names_server,
+        })
     }
 
     /// Decides whose certificates are believed. As in libpq a root certificate that is there is
     /// used in every mode, and one that is missing is an error only for the verifying modes.
-    fn believe(&self, builder: &mut SslConnectorBuilder) -> std::result::Result<(), Complaint> {
+    fn believe(&self, builder: &mut SslContextBuilder) -> std::result::Result<(), Complaint> {
         let file = match &self.root {
-            // The builder has the operating system's certificates from the start.
             Root::System => {
+                builder.set_default_verify_paths()?;
                 builder.set_verify(SslVerifyMode::PEER);
                 return Ok(());
             }
@@ -195,7 +189,6 @@ impl TlsSettings {
                 file.display()
             ))
         };
-        // A store of its own: in the builder's any public authority would be believed as well.
         let mut store = X509StoreBuilder::new()?;
         let pem = std::fs::read(file).map_err(|error| unreadable(&error))?;
         let authorities = X509::stack_from_pem(&pem).map_err(|error| unreadable(&error))?;
@@ -213,7 +206,7 @@ impl TlsSettings {
 
     fn believe_anyone(
         &self,
-        builder: &mut SslConnectorBuilder,
+        builder: &mut SslContextBuilder,
     ) -> std::result::Result<(), Complaint> {
         if self.mode >= Mode::VerifyCa {
             let what = match &self.root {
@@ -266,7 +259,7 @@ impl TlsSettings {
     /// Loads our certificate and its key, where there is one and it may be shown.
     fn show_certificate(
         &self,
-        builder: &mut SslConnectorBuilder,
+        builder: &mut SslContextBuilder,
     ) -> std::result::Result<(), Complaint> {
         if self.certificate_mode == CertificateMode::Disable {
             return Ok(());
@@ -369,11 +362,4 @@ impl From<ErrorStack> for Complaint {
     fn from(error: ErrorStack) -> Complaint {
         Complaint::new(format!("could not set up TLS: {error}"))
     }
-}
-
-/// Makes a connector for connections that never use it: the library wants one in any case.
-pub(super) fn unused_connector() -> std::result::Result<MakeTlsConnector, Complaint> {
-    Ok(MakeTlsConnector::new(
-        SslConnector::builder(SslMethod::tls())?.build(),
-    ))
 }
