@@ -104,7 +104,7 @@ pub fn capture_table(
     let locks = Locks {
         relations: vec![name.to_string()],
         mode: "SHARE ROW EXCLUSIVE",
-        partitions: true,
+        partitions: relation.partitioned,
     };
     // It may reach the disk later: no write that comes after it does so sooner, and `init` ends with a commit
     // that waits.

@@ -148,6 +148,43 @@ LANGUAGE sql STABLE AS $$
        AND g.tgname OPERATOR(pg_catalog.=) pg_catalog.concat('pg_switchover_capture_', t.root)::name
 $$;
 
+-- Notes a table as captured in its present shape; the caller holds a lock on it. In plpgsql, which plans each query
+-- but once in a session: that takes longer than all the rest.
+CREATE OR REPLACE FUNCTION switchover.note_captured(relation oid, in_schema text, named text, keys text[], made text)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO switchover.captured (table_id, schema_name, table_name, shape, key_columns, functions)
+    SELECT s.table_id, in_schema, named, s.shape, keys, made FROM switchover.shapes(ARRAY[relation]) s
+    ON CONFLICT (table_id) DO UPDATE SET schema_name = excluded.schema_name, table_name = excluded.table_name,
+        shape = excluded.shape, functions = excluded.functions, key_columns = excluded.key_columns,
+        captured_at = excluded.captured_at;
+    DELETE FROM switchover.captured_member c WHERE c.table_id OPERATOR(pg_catalog.=) relation;
+    INSERT INTO switchover.captured_member
+    SELECT m.*, pg_catalog.pg_get_partition_constraintdef(m.member_id)
+      FROM switchover.members(ARRAY[relation]) m;
+END
+$$;
+
+-- Drops our triggers on these tables, but for those that have these arguments; clones go with what they were
+-- cloned from.
+CREATE OR REPLACE FUNCTION switchover.drop_triggers(relations oid[], but bytea) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    leftover record;
+BEGIN
+    FOR leftover IN
+        SELECT t.tgname, t.tgrelid FROM pg_catalog.pg_trigger t
+         WHERE t.tgrelid OPERATOR(pg_catalog.=) ANY (relations) AND t.tgparentid OPERATOR(pg_catalog.=) 0::oid
+           AND (but IS NULL OR t.tgargs OPERATOR(pg_catalog.<>) but)
+           AND (t.tgname OPERATOR(pg_catalog.~) '^pg_switchover_capture(_[0-9]+)?$'
+                OR t.tgname OPERATOR(pg_catalog.=) 'pg_switchover_truncate')
+    LOOP
+        EXECUTE pg_catalog.format('DROP TRIGGER %I ON %s', leftover.tgname,
+                                  leftover.tgrelid::pg_catalog.regclass);
+    END LOOP;
+END
+$$;
+
 -- True once the flip has committed, whatever the caller's snapshot shows. Callers hold ROW EXCLUSIVE on
 -- a change log, or ask for information only; with that lock held no flip can be under way.
 CREATE OR REPLACE FUNCTION switchover.flipped() RETURNS boolean

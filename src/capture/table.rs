@@ -93,28 +93,9 @@ pub fn drop_leftovers(relation: &Relation) -> String {
         .chain(relation.partitions.iter().map(|part| part.oid))
         .map(|oid| oid.to_string())
         .collect();
-    drop_triggers(&format!("t.tgrelid IN ({})", oids.join(", ")))
-}
-
-/// Returns the statement that drops those of our triggers `t` that a condition is true of. Clones go with
-/// what they were cloned from.
-fn drop_triggers(condition: &str) -> String {
     format!(
-        "DO {};\n",
-        literal(&format!(
-            "DECLARE
-    leftover record;
-BEGIN
-    FOR leftover IN
-        SELECT t.tgname, t.tgrelid FROM pg_catalog.pg_trigger t
-         WHERE {condition} AND t.tgparentid = 0
-           AND (t.tgname ~ '^{CAPTURE_TRIGGER}(_[0-9]+)?$' OR t.tgname = '{TRUNCATE_TRIGGER}')
-    LOOP
-        EXECUTE pg_catalog.format('DROP TRIGGER %I ON %s', leftover.tgname,
-                                  leftover.tgrelid::pg_catalog.regclass);
-    END LOOP;
-END"
-        ))
+        "SELECT switchover.drop_triggers(ARRAY[{}]::oid[], NULL);\n",
+        oids.join(", ")
     )
 }
 
@@ -123,8 +104,8 @@ END"
 /// and it gets its TRUNCATE trigger.
 pub fn partition_triggers(root: &Relation, partition: Oid, name: &str) -> String {
     let (oid, row) = (root.oid, row_trigger(root));
-    let ours = format!("t.tgargs = '{oid}\\000'::pg_catalog.bytea");
-    let drop = drop_triggers(&format!("t.tgrelid = {partition} AND NOT ({ours})"));
+    let drop =
+        format!("SELECT switchover.drop_triggers(ARRAY[{partition}]::oid[], '{oid}\\000');\n");
     let make = literal(&format!(
         "BEGIN
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
@@ -161,27 +142,15 @@ pub fn truncate_trigger(table: &str, oid: u32) -> String {
     )
 }
 
-/// Returns the statements that note a table as captured in its present shape.
+/// Returns the statement that notes a table as captured in its present shape.
 pub fn note_captured(relation: &Relation) -> String {
-    let oid = relation.oid;
+    let keys: Vec<String> = relation.key_columns().map(literal).collect();
     format!(
-        "INSERT INTO switchover.captured
-                (table_id, schema_name, table_name, shape, key_columns, functions)
-         VALUES ({oid}, {}, {}, switchover.shape({oid}), ARRAY[{}]::text[], '{}')
-         ON CONFLICT (table_id) DO UPDATE SET schema_name = excluded.schema_name,
-             table_name = excluded.table_name, shape = excluded.shape, functions = excluded.functions,
-             key_columns = excluded.key_columns, captured_at = excluded.captured_at;
-         DELETE FROM switchover.captured_member WHERE table_id = {oid};
-         INSERT INTO switchover.captured_member
-         SELECT m.*, pg_catalog.pg_get_partition_constraintdef(m.member_id)
-           FROM switchover.members(ARRAY[{oid}]::oid[]) m;\n",
+        "SELECT switchover.note_captured({}, {}, {}, ARRAY[{}]::text[], '{}');\n",
+        relation.oid,
         literal(&relation.name.schema),
         literal(&relation.name.name),
-        relation
-            .key_columns()
-            .map(literal)
-            .collect::<Vec<_>>()
-            .join(", "),
+        keys.join(", "),
         functions_hash(relation),
     )
 }

@@ -15,9 +15,10 @@ use std::time::Duration;
 use postgres::config::{SslMode, SslNegotiation, TargetSessionAttrs};
 use postgres::error::SqlState;
 use postgres::{Client, Config, SimpleQueryMessage};
-use postgres_openssl::MakeTlsConnector;
 
 use super::failure::{Failure, Problem, is_handshake_failure};
+
+use super::handshake::Sessions;
 use super::settings::{Endpoint, Host, Settings, Target};
 use super::stream::Connector;
 use super::tls::Mode;
@@ -25,7 +26,7 @@ use super::tls::Mode;
 /// Opens a connection, or says why each host failed.
 pub(super) fn open(
     settings: &Settings,
-    connector: &MakeTlsConnector,
+    tls: Option<&Sessions>,
     application_name: &str,
 ) -> Result<(Client, Connector), Vec<Failure>> {
     let passes: &[Target] = match &settings.target {
@@ -38,7 +39,7 @@ pub(super) fn open(
         for endpoint in in_order(settings.endpoints.iter().collect(), settings.random_order) {
             let attempt = Attempt {
                 settings,
-                connector,
+                tls,
                 application_name,
                 target: *target,
                 endpoint,
@@ -71,7 +72,7 @@ fn in_order<T>(mut items: Vec<T>, random: bool) -> Vec<T> {
 /// What one endpoint is tried with.
 struct Attempt<'a> {
     settings: &'a Settings,
-    connector: &'a MakeTlsConnector,
+    tls: Option<&'a Sessions>,
     application_name: &'a str,
     target: Target,
     endpoint: &'a Endpoint,
@@ -170,7 +171,7 @@ impl Attempt<'_> {
         let config = self.config(address);
         let target = self.target;
         let connector = Connector {
-            tls: self.connector.clone(),
+            tls: self.tls.cloned(),
             mode,
             direct: self.settings.tls.direct && mode == SslMode::Require,
             wire: Arc::default(),

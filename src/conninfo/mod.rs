@@ -9,6 +9,7 @@ mod command;
 mod connect;
 mod environment;
 mod failure;
+mod handshake;
 mod keyword;
 mod merge;
 mod parse;
@@ -24,9 +25,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use postgres::{CancelToken, Client, SimpleQueryMessage, SimpleQueryRow};
-use postgres_openssl::MakeTlsConnector;
 
 use self::environment::{Process, Surroundings};
+use self::handshake::Sessions;
 use self::keyword::Parameters;
 use self::settings::{Host, Settings};
 use self::stream::Connector;
@@ -44,7 +45,7 @@ pub struct Conninfo {
     parameters: Parameters,
     settings: Settings,
     /// Made at the first connection, and then shared: it reads certificate files.
-    connector: Arc<OnceLock<MakeTlsConnector>>,
+    tls: Arc<OnceLock<Option<Sessions>>>,
     impatient: bool,
 }
 
@@ -87,7 +88,7 @@ impl Conninfo {
         Ok(Conninfo {
             parameters,
             settings,
-            connector: Arc::default(),
+            tls: Arc::default(),
             impatient: false,
         })
     }
@@ -105,8 +106,7 @@ impl Conninfo {
     /// Opens a connection. `application_name` takes the place of any the user gave. Notices of the
     /// server go to the debug log. Waits at most connect_timeout (10 s if not given) per address.
     pub fn connect(&self, side: Side, application_name: &str) -> Result<Connection> {
-        let connector = self.connector(side)?;
-        let (client, connector) = connect::open(&self.settings, connector, application_name)
+        let (client, connector) = connect::open(&self.settings, self.tls(side)?, application_name)
             .map_err(|failures| failure::error(side, &self.describe(), &failures))?;
         Ok(Connection {
             client,
@@ -189,9 +189,10 @@ impl Conninfo {
             .collect()
     }
 
-    fn connector(&self, side: Side) -> Result<&MakeTlsConnector> {
-        if let Some(connector) = self.connector.get() {
-            return Ok(connector);
+    /// Returns what begins TLS sessions, where any may be asked for.
+    fn tls(&self, side: Side) -> Result<Option<&Sessions>> {
+        if let Some(sessions) = self.tls.get() {
+            return Ok(sessions.as_ref());
         }
         let over_tcp = |host: &Host| matches!(host, Host::Tcp { .. });
         let used = self.settings.tls.mode != Mode::Disable
@@ -200,14 +201,14 @@ impl Conninfo {
                 .endpoints
                 .iter()
                 .any(|endpoint| over_tcp(&endpoint.host));
-        let connector = if used {
-            self.settings.tls.connector()
-        } else {
-            tls::unused_connector()
+        let sessions = match used {
+            true => Some(
+                Sessions::new(&self.settings.tls)
+                    .map_err(|complaint| failure::tls_error(side, &self.describe(), complaint))?,
+            ),
+            false => None,
         };
-        let connector =
-            connector.map_err(|complaint| failure::tls_error(side, &self.describe(), complaint))?;
-        Ok(self.connector.get_or_init(|| connector))
+        Ok(self.tls.get_or_init(|| sessions).as_ref())
     }
 }
 

@@ -4,6 +4,7 @@
 //! TLS begins at once, and everything that stands before TLS (libpq manual 54.2.10), or in its place, is
 //! done here. On Unix sockets the driver knows of no TLS; these it keeps to itself.
 
+use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::future::Future;
 use std::io;
@@ -11,13 +12,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use openssl::error::ErrorStack;
 use postgres::Socket;
 use postgres::config::SslMode;
 use postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect};
-use postgres_openssl::{MakeTlsConnector, TlsConnector, TlsStream};
+use postgres_openssl::TlsStream;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
+use super::handshake::Sessions;
 use super::merge::Merge;
 use crate::wire::Wire;
 
@@ -29,7 +30,8 @@ type Failed = Box<dyn StdError + Send + Sync>;
 /// Opens the streams of one connection, and of the requests to cancel what it runs.
 #[derive(Clone)]
 pub(super) struct Connector {
-    pub tls: MakeTlsConnector,
+    /// Nothing where TLS is never asked for.
+    pub tls: Option<Sessions>,
     /// Without TLS, with it where the server has it, or with it.
     pub mode: SslMode,
     /// TLS from the first byte.
@@ -40,18 +42,13 @@ pub(super) struct Connector {
 impl MakeTlsConnect<Socket> for Connector {
     type Stream = Stream;
     type TlsConnect = Opening;
-    type Error = ErrorStack;
+    type Error = Infallible;
 
-    fn make_tls_connect(&mut self, domain: &str) -> Result<Opening, ErrorStack> {
-        let tls = match self.mode {
-            SslMode::Disable => None,
-            _ => Some(MakeTlsConnect::<Socket>::make_tls_connect(
-                &mut self.tls,
-                domain,
-            )?),
-        };
+    fn make_tls_connect(&mut self, host: &str) -> Result<Opening, Infallible> {
+        let tls = self.tls.clone().filter(|_| self.mode != SslMode::Disable);
         Ok(Opening {
             tls,
+            host: host.to_string(),
             ask: !self.direct,
             optional: self.mode == SslMode::Prefer,
             wire: Arc::clone(&self.wire),
@@ -61,7 +58,8 @@ impl MakeTlsConnect<Socket> for Connector {
 
 /// A stream about to be opened.
 pub(super) struct Opening {
-    tls: Option<TlsConnector>,
+    tls: Option<Sessions>,
+    host: String,
     ask: bool,
     optional: bool,
     wire: Arc<Wire>,
@@ -82,7 +80,8 @@ impl Opening {
         let inner = match self.tls {
             None => Inner::Plain(socket),
             Some(tls) if !self.ask || has_tls(&mut socket).await? => {
-                Inner::Tls(Box::new(tls.connect(socket).await?))
+                let session = tls.begin(&self.host)?;
+                Inner::Tls(Box::new(session.connect(socket).await?))
             }
             Some(_) if self.optional => Inner::Plain(socket),
             Some(_) => return Err("server does not support TLS".into()),

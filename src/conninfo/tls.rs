@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use openssl::error::ErrorStack;
 use openssl::pkey::PKey;
 use openssl::ssl::{
-    SslConnector, SslConnectorBuilder, SslFiletype, SslMethod, SslVerifyMode, SslVersion,
+    SslConnector, SslContextBuilder, SslFiletype, SslMethod, SslVerifyMode, SslVersion,
 };
 use openssl::x509::X509;
 use openssl::x509::store::{X509Lookup, X509StoreBuilder};
@@ -159,14 +159,25 @@ impl TlsSettings {
         Ok(())
     }
 
-    /// Makes what opens TLS sessions. The error says what is wrong with which file, and how to mend it.
+    /// Reads the files. The error says what is wrong with which one, and how to mend it.
+    pub fn check(&self) -> std::result::Result<(), Complaint> {
+        if let Root::File { path, given: true } = &self.root
+            && self.mode < Mode::VerifyCa
+            && !path.exists()
+        {
+            log::warn!(
+                "sslrootcert \"{}\" does not exist, the server's certificate is not verified",
+                path.display()
+            );
+        }
+        self.set_up(&mut SslContextBuilder::new(SslMethod::tls())?)
+    }
+
+    /// Makes what opens TLS sessions. The error is as [`TlsSettings::check`]'s.
     pub fn connector(&self) -> std::result::Result<MakeTlsConnector, Complaint> {
         let mut builder = SslConnector::builder(SslMethod::tls())?;
-        builder.set_min_proto_version(Some(self.oldest.unwrap_or(SslVersion::TLS1_2)))?;
-        builder.set_max_proto_version(self.newest)?;
         set_postgresql_alpn(&mut builder)?;
-        self.believe(&mut builder)?;
-        self.show_certificate(&mut builder)?;
+        self.set_up(&mut builder)?;
         let (checks_host, names_server) = (self.mode == Mode::VerifyFull, self.names_server);
         let mut connector = MakeTlsConnector::new(builder.build());
         connector.set_callback(move |session, _| {
@@ -177,11 +188,18 @@ impl TlsSettings {
         Ok(connector)
     }
 
+    fn set_up(&self, builder: &mut SslContextBuilder) -> std::result::Result<(), Complaint> {
+        builder.set_min_proto_version(Some(self.oldest.unwrap_or(SslVersion::TLS1_2)))?;
+        builder.set_max_proto_version(self.newest)?;
+        self.believe(builder)?;
+        self.show_certificate(builder)
+    }
+
     /// Decides whose certificates are believed. As in libpq a root certificate that is there is
     /// used in every mode, and one that is missing is an error only for the verifying modes.
-    fn believe(&self, builder: &mut SslConnectorBuilder) -> std::result::Result<(), Complaint> {
+    fn believe(&self, builder: &mut SslContextBuilder) -> std::result::Result<(), Complaint> {
         let file = match &self.root {
-            // The builder has the operating system's certificates from the start.
+            // The connector has the operating system's certificates from the start.
             Root::System => {
                 builder.set_verify(SslVerifyMode::PEER);
                 return Ok(());
@@ -213,7 +231,7 @@ impl TlsSettings {
 
     fn believe_anyone(
         &self,
-        builder: &mut SslConnectorBuilder,
+        builder: &mut SslContextBuilder,
     ) -> std::result::Result<(), Complaint> {
         if self.mode >= Mode::VerifyCa {
             let what = match &self.root {
@@ -226,12 +244,6 @@ impl TlsSettings {
             return Err(Complaint::new(what).mend(
                 "name the authority's certificate with sslrootcert, use sslrootcert=system, or a weaker sslmode",
             ));
-        }
-        if let Root::File { path, given: true } = &self.root {
-            log::warn!(
-                "sslrootcert \"{}\" does not exist, the server's certificate is not verified",
-                path.display()
-            );
         }
         builder.set_verify(SslVerifyMode::NONE);
         Ok(())
@@ -266,7 +278,7 @@ impl TlsSettings {
     /// Loads our certificate and its key, where there is one and it may be shown.
     fn show_certificate(
         &self,
-        builder: &mut SslConnectorBuilder,
+        builder: &mut SslContextBuilder,
     ) -> std::result::Result<(), Complaint> {
         if self.certificate_mode == CertificateMode::Disable {
             return Ok(());
@@ -369,11 +381,4 @@ impl From<ErrorStack> for Complaint {
     fn from(error: ErrorStack) -> Complaint {
         Complaint::new(format!("could not set up TLS: {error}"))
     }
-}
-
-/// Makes a connector for connections that never use it: the library wants one in any case.
-pub(super) fn unused_connector() -> std::result::Result<MakeTlsConnector, Complaint> {
-    Ok(MakeTlsConnector::new(
-        SslConnector::builder(SslMethod::tls())?.build(),
-    ))
 }

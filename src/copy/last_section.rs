@@ -1,4 +1,4 @@
-//! The last section of the dumped schema: indexes, constraints, triggers, rules. What large tables have of it is
+//! The last section of the dumped schema: indexes, constraints, triggers, rules. Indexes and most constraints are
 //! made while other tables are still copied, see `indexes`; all the rest by `pg_restore -j`, entry by entry. What exists
 //! by then, or was made by an interrupted attempt, is looked up and left out.
 

@@ -38,7 +38,14 @@ pub fn find(bindir: Option<&Path>, needed: u32) -> Result<Tools> {
         Some(directory) => vec![directory.to_path_buf()],
         None => on_path().into_iter().chain(installed()).collect(),
     };
-    let found: Vec<Tools> = directories.iter().filter_map(|one| look(one)).collect();
+    let mut found = Vec::new();
+    for directory in &directories {
+        found.extend(look(directory));
+        // None is better. Asking for the version may take longer than it seems: Debian's pg_dump is a script.
+        if found.last().is_some_and(|last| last.version == needed) {
+            break;
+        }
+    }
     choose(&found, needed).ok_or_else(|| complaint(bindir, &found, needed))
 }
 

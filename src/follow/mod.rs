@@ -56,8 +56,29 @@ struct Sides<'a> {
     copied: BTreeMap<Oid, CopiedTable>,
 }
 
+/// What a look at the source has found.
+pub struct Seen {
+    /// The selected relations.
+    pub catalog: Catalog,
+    /// What is captured, read after them.
+    pub capture: Capture,
+}
+
+impl Seen {
+    /// Looks at the source.
+    ///
+    /// # Errors
+    /// As the server says.
+    pub fn read(source: &mut Session, selection: &Selection) -> Result<Seen> {
+        Ok(Seen {
+            catalog: Catalog::read(source, selection)?,
+            capture: Capture::read(source)?,
+        })
+    }
+}
+
 /// Follows what can be followed. The caller holds the source's advisory lock and has claimed the
-/// destination, and no cycle is open.
+/// destination, and no cycle is open. What it has `seen` of the source a moment ago is not looked at again.
 ///
 /// # Errors
 /// As either server says; a partition's lock was not obtained.
@@ -65,13 +86,16 @@ pub fn follow(
     source: &mut Session,
     destination: &mut Session,
     setup: Setup<'_>,
+    mut seen: Option<Seen>,
 ) -> Result<Followed> {
     let mut anything = false;
     let mut round = 1;
     loop {
         setup.stop.check()?;
-        let catalog = Catalog::read(source, setup.selection)?;
-        let capture = Capture::read(source)?;
+        let Seen { catalog, capture } = match seen.take() {
+            Some(seen) => seen,
+            None => Seen::read(source, setup.selection)?,
+        };
         if round > ROUNDS || !may_follow(&catalog, &capture) {
             return Ok(Followed {
                 catalog,
@@ -244,13 +268,18 @@ pub struct Look {
 ///
 /// # Errors
 /// As [`follow`]; the destination differs.
-pub fn look_again(cycles: &mut Cycles, setup: Setup<'_>, known: &UserTypes) -> Result<Look> {
+pub fn look_again(
+    cycles: &mut Cycles,
+    setup: Setup<'_>,
+    seen: Option<Seen>,
+    known: &UserTypes,
+) -> Result<Look> {
     let (source, destination) = cycles.sessions();
     let Followed {
         mut catalog,
         capture,
         anything,
-    } = follow(source, destination, setup)?;
+    } = follow(source, destination, setup, seen)?;
     let drift = capture.refuse_drift(&catalog);
     if !anything {
         return Ok(Look {

@@ -43,12 +43,13 @@ pub fn copy(
     }
     claim.refuse_in_charge()?;
     destination::refuse_written(&both.close(options, claim, stop)?)?;
-    if claim.schema_finished {
-        both.bring(&state.selection, claim, stop)?;
-    }
+    let seen = match claim.schema_finished {
+        true => both.bring(&state.selection, claim, stop)?,
+        false => None,
+    };
     let Followed {
         catalog, capture, ..
-    } = both.follow(options, &state.selection, stop)?;
+    } = both.follow(options, &state.selection, seen, stop)?;
     capture.refuse_drift(&catalog)?;
     let create_schema = options.create_schema.then(|| SchemaOptions {
         pg_bindir: options.pg_bindir.clone(),

@@ -60,7 +60,7 @@ pub fn init(options: &Options, both: &mut Both, stop: &Stop) -> Result<()> {
     // What can be followed needs no copy.
     let Followed {
         catalog, capture, ..
-    } = both.follow(options, &selection, stop)?;
+    } = both.follow(options, &selection, None, stop)?;
     refuse_foreign(&catalog)?;
     capture_tables(patience, both, &mut observer, (&catalog, &capture), stop)
 }

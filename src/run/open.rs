@@ -11,7 +11,7 @@ use crate::copy::{self, Sides};
 use crate::cycle::{Cycles, Report, Setup};
 use crate::destination::{self, Claim, Unguarded};
 use crate::error::{Error, Result, Side};
-use crate::follow::{self, Followed};
+use crate::follow::{self, Followed, Seen};
 use crate::guard;
 use crate::ident::QualifiedName;
 use crate::lock::{self, GivingWay, Patience};
@@ -113,11 +113,16 @@ impl Both {
     }
 
     /// Creates what is new on the source, where `copy --create-schema` made the schema: following then finds
-    /// it on both sides.
+    /// it on both sides. Returns what it has seen of the source, unless that was long ago.
     ///
     /// # Errors
     /// As [`copy::follow`].
-    pub fn bring(&mut self, selection: &Selection, claim: &Claim, stop: &Stop) -> Result<()> {
+    pub fn bring(
+        &mut self,
+        selection: &Selection,
+        claim: &Claim,
+        stop: &Stop,
+    ) -> Result<Option<Seen>> {
         let sessions = (&mut self.source, &mut self.destination);
         bring(sessions, selection, claim, stop)
     }
@@ -138,7 +143,7 @@ impl Both {
         destination::close(source, destination, &claim.run, patience(options), stop)
     }
 
-    /// Follows what has changed on the source since `init`.
+    /// Follows what has changed on the source since `init`; `seen` is what was found there a moment ago.
     ///
     /// # Errors
     /// As [`follow::follow`].
@@ -146,6 +151,7 @@ impl Both {
         &mut self,
         options: &Options,
         selection: &Selection,
+        seen: Option<Seen>,
         stop: &Stop,
     ) -> Result<Followed> {
         let setup = follow::Setup {
@@ -153,28 +159,34 @@ impl Both {
             patience: patience(options),
             stop,
         };
-        follow::follow(&mut self.source, &mut self.destination, setup)
+        follow::follow(&mut self.source, &mut self.destination, setup, seen)
     }
 }
 
-/// Makes on the destination what has come on the source. What was renamed has not come.
+/// Makes on the destination what has come on the source. What was renamed has not come. Returns what it has seen
+/// of the source, unless that was long ago.
 fn bring(
     (source, destination): (&mut Session, &mut Session),
     selection: &Selection,
     claim: &Claim,
     stop: &Stop,
-) -> Result<()> {
+) -> Result<Option<Seen>> {
     if !claim.schema_created {
-        return Ok(());
+        return Ok(None);
     }
-    let here = Catalog::read(source, selection)?;
+    let seen = Seen::read(source, selection)?;
+    let new = new(&seen.catalog, &seen.capture);
+    if new.is_empty() {
+        return Ok(Some(seen));
+    }
     let sides = Sides {
-        source: &here,
+        source: &seen.catalog,
         destination: &Catalog::read(destination, &Selection::default())?,
         claim,
-        new: Some(new(&here, &Capture::read(source)?)),
+        new: Some(new),
     };
-    copy::follow(source, destination, &sides, stop)
+    copy::follow(source, destination, &sides, stop)?;
+    Ok(None)
 }
 
 /// Returns the partitions and sequences that have come since they were noted.
@@ -272,12 +284,12 @@ pub fn prepare_claimed(
     mend_fence(&mut both.source)?;
     destination::refuse_written(&both.close(options, &claim, stop)?)?;
     destination::look_at_schema(&mut both.destination, &mut claim)?;
-    both.bring(&state.selection, &claim, stop)?;
+    let seen = both.bring(&state.selection, &claim, stop)?;
     let Followed {
         catalog: source_catalog,
         capture,
         ..
-    } = both.follow(options, &state.selection, stop)?;
+    } = both.follow(options, &state.selection, seen, stop)?;
     let destination_catalog = Catalog::read(&mut both.destination, &Selection::default())?;
     if let Err(drift) = capture.refuse_drift(&source_catalog) {
         if capture.lacks_only_sequences(&source_catalog) {
@@ -354,12 +366,16 @@ impl Prepared {
         // What could not be brought keeps nothing else from being followed.
         let sessions = (source, destination);
         let brought = bring(sessions, &self.state.selection, &self.claim, stop);
+        let (seen, brought) = match brought {
+            Ok(seen) => (seen, Ok(())),
+            Err(error) => (None, Err(error)),
+        };
         let setup = follow::Setup {
             selection: &self.state.selection,
             patience: patience(options),
             stop,
         };
-        let look = follow::look_again(&mut self.cycles, setup, &self.source_catalog.types)?;
+        let look = follow::look_again(&mut self.cycles, setup, seen, &self.source_catalog.types)?;
         let followed = look.catalogs.is_some();
         if let Some((source, destination)) = look.catalogs {
             self.source_catalog = source;

@@ -174,7 +174,7 @@ fn look_until_calm(
         let Some(before) = rows.first() else {
             return Err(Error::failed("the source did not answer a snapshot"));
         };
-        let look = follow::look_again(cycles, setup, known)?;
+        let look = follow::look_again(cycles, setup, None, known)?;
         look.drift?;
         if let Some((source, there)) = look.catalogs {
             let run = cycles.applier.run_token().to_string();

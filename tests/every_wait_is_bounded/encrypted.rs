@@ -62,10 +62,10 @@ fn hex(bytes: &[u8]) -> String {
 #[test]
 fn every_sslmode_does_what_it_says_and_a_silent_server_is_given_up_behind_tls_too() {
     // Those who want no TLS are let in as one role, those who want it as another.
-    let hba = "hostssl all encrypted 127.0.0.1/32 trust\nhostnossl all plain 127.0.0.1/32 trust\nhost all postgres 127.0.0.1/32 trust\n";
+    let hba = "hostssl all bound 127.0.0.1/32 scram-sha-256\nhostssl all encrypted 127.0.0.1/32 trust\nhostnossl all plain 127.0.0.1/32 trust\nhost all postgres 127.0.0.1/32 trust\n";
     let pair = Pair::from_builders(Cluster::builder(15).hba(hba), Cluster::builder(18));
     encrypt(&pair.source);
-    pair.on_source("CREATE ROLE encrypted LOGIN SUPERUSER; CREATE ROLE plain LOGIN SUPERUSER");
+    pair.on_source("CREATE ROLE encrypted LOGIN SUPERUSER; CREATE ROLE plain LOGIN SUPERUSER; CREATE ROLE bound LOGIN SUPERUSER PASSWORD 'secret'");
     pair.on_both(TABLES);
     pair.on_source(ROWS);
     pair.run(&["init"]).expect(0);
@@ -75,13 +75,26 @@ fn every_sslmode_does_what_it_says_and_a_silent_server_is_given_up_behind_tls_to
         let port = pair.source.port();
         format!("postgresql://{role}@localhost:{port}/{DATABASE}?hostaddr=127.0.0.1&{options}")
     };
-    let verify = format!("sslmode=verify-full&sslrootcert={}", root.display());
+    let root = root.display();
+    let verify = format!("sslmode=verify-full&sslrootcert={root}");
+    // The last host counts: the certificate is localhost's, the address the same.
+    let elsewhere = "host=elsewhere.example";
+    let other_name = format!("{verify}&{elsewhere}");
+    let any_name = format!("sslmode=verify-ca&sslrootcert={root}&{elsewhere}");
     for (role, options, reached) in [
         ("encrypted", "sslmode=require", true),
         ("encrypted", "sslmode=prefer", true),
         ("encrypted", "sslmode=allow", true),
         ("encrypted", "sslmode=disable", false),
         ("encrypted", &verify, true),
+        ("encrypted", &other_name, false),
+        ("encrypted", &any_name, true),
+        ("encrypted", "sslmode=verify-full&sslrootcert=system", false),
+        (
+            "bound",
+            "password=secret&sslmode=require&channel_binding=require",
+            true,
+        ),
         ("plain", "sslmode=disable", true),
         ("plain", "sslmode=prefer", true),
         ("plain", "sslmode=require", false),
