@@ -94,19 +94,25 @@ CREATE TABLE IF NOT EXISTS switchover.captured_sequence (
     sequence_name text NOT NULL
 );
 
--- The columns of a relation as the functions made for it rely on them; NULL if there is no such relation. No
--- trigger sees how a column is dropped and another one of its name added, which attnum tells.
-CREATE OR REPLACE FUNCTION switchover.shape(relation oid) RETURNS text
+-- The columns of relations as the functions made for them rely on them. No trigger sees how a column is dropped
+-- and another one of its name added, which attnum tells. For many at once: a call for each takes twice as long.
+CREATE OR REPLACE FUNCTION switchover.shapes(relations oid[]) RETURNS TABLE (table_id oid, shape text)
 LANGUAGE sql STABLE AS $$
-    SELECT COALESCE(pg_catalog.jsonb_agg(
+    SELECT c.oid, COALESCE(pg_catalog.jsonb_agg(
                pg_catalog.jsonb_build_array(a.attnum, a.attname, a.atttypid::int8, a.atttypmod, a.attgenerated)
                ORDER BY a.attnum) FILTER (WHERE a.attnum IS NOT NULL), '[]')::text
       FROM pg_catalog.pg_class c
       LEFT JOIN pg_catalog.pg_attribute a
         ON a.attrelid OPERATOR(pg_catalog.=) c.oid
        AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
-     WHERE c.oid OPERATOR(pg_catalog.=) relation
+     WHERE c.oid OPERATOR(pg_catalog.=) ANY (relations)
      GROUP BY c.oid
+$$;
+
+-- The same of one; NULL if there is no such relation.
+CREATE OR REPLACE FUNCTION switchover.shape(relation oid) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT s.shape FROM switchover.shapes(ARRAY[relation]) s
 $$;
 
 -- What holds the rows of these tables, with what tells that it was changed behind the triggers' back:
@@ -381,8 +387,9 @@ BEGIN
        LEFT JOIN switchover.captured k ON k.table_id = r.oid
        LEFT JOIN pg_catalog.pg_class c ON c.oid = r.oid
        LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+       LEFT JOIN switchover.shapes(relations) s ON s.table_id = r.oid
       WHERE c.relkind = 'p' OR k.schema_name IS DISTINCT FROM n.nspname OR k.table_name IS DISTINCT FROM c.relname
-         OR k.shape IS DISTINCT FROM switchover.shape(r.oid);
+         OR k.shape IS DISTINCT FROM s.shape;
 END
 $$;
 
