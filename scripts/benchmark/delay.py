@@ -1,7 +1,14 @@
-"""A TCP relay that delivers everything a while later than it came: a far server on one machine."""
+"""A TCP relay that delivers everything a while later than it came: a far server on one machine.
 
+In a process of its own: beside a benchmark's writers it would wait for its turn in one interpreter, which a network
+does not.
+"""
+
+import os
 import queue
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -10,27 +17,37 @@ class Delay:
     """Listens on a port of 127.0.0.1; each round trip takes `seconds` longer."""
 
     def __init__(self, port, seconds):
-        self._port, self._seconds = port, seconds
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                client = self._listener.accept()[0]
-            except OSError:
-                return
-            server = socket.create_connection(("127.0.0.1", self._port))
-            for one in (client, server):
-                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            # The whole delay on the way there, none on the way back.
-            relay(client, server, self._seconds)
-            relay(server, client, 0)
+        command = [sys.executable, "-B", os.path.abspath(__file__), str(port), str(seconds)]
+        # In a session of its own, so that Ctrl-C reaches it as the end of its input.
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, text=True
+        )
+        self.port = int(self._process.stdout.readline())
 
     def close(self):
-        """Takes no more connections."""
-        self._listener.close()
+        """Cuts all connections."""
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def listen(port, seconds):
+    """Relays to a port what comes to one that is printed, until its input ends."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    print(listener.getsockname()[1], flush=True)
+    threading.Thread(target=accept, args=(listener, port, seconds), daemon=True).start()
+    sys.stdin.read()
+
+
+def accept(listener, port, seconds):
+    """Takes connections for as long as the process lives."""
+    while True:
+        client = listener.accept()[0]
+        server = socket.create_connection(("127.0.0.1", port))
+        for one in (client, server):
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # The whole delay on the way there, none on the way back.
+        relay(client, server, seconds)
+        relay(server, client, 0)
 
 
 def relay(source, sink, seconds):
@@ -65,3 +82,7 @@ def receive(source):
         return source.recv(1 << 16)
     except OSError:
         return b""
+
+
+if __name__ == "__main__":
+    listen(int(sys.argv[1]), float(sys.argv[2]))

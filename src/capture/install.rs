@@ -26,6 +26,15 @@ pub struct Parties<'a> {
     pub selection: &'a Selection,
 }
 
+/// The fixed objects, whatever the tables; each part rests on those before it.
+const INSTALL: [&str; 5] = [
+    CREATE_SCHEMA,
+    include_str!("install.sql"),
+    include_str!("drift.sql"),
+    include_str!("reading.sql"),
+    include_str!("rights.sql"),
+];
+
 /// Creates the fixed objects and the state row, in one transaction. Where they exist already, somebody
 /// may be reading them.
 ///
@@ -46,13 +55,12 @@ pub fn install(
         .map(|text| literal(text))
         .collect();
     let sql = format!(
-        "{}{}\nINSERT INTO switchover.state
+        "{}\nINSERT INTO switchover.state
            (source_identity, destination_identity, destination_name, selection, initialized_at)
          VALUES ({}, {}, {}, ARRAY[{}]::text[], pg_catalog.clock_timestamp())
          ON CONFLICT (singleton) DO UPDATE SET destination_name = excluded.destination_name,
                                                selection = excluded.selection;",
-        CREATE_SCHEMA,
-        include_str!("install.sql"),
+        INSTALL.concat(),
         literal(parties.source_identity),
         literal(parties.destination_identity),
         literal(parties.destination_name),

@@ -1,28 +1,23 @@
 //! The applier: the only writer of the destination in a cycle. One transaction per cycle, which also
 //! confirms it, so that the destination always stands at exactly one snapshot of the source.
 
-use std::collections::BTreeSet;
-use std::io::Write;
+mod message;
+mod streams;
+
 use std::time::Duration;
 
-use crossbeam_channel::Receiver;
-
 use super::ROOM;
-use super::fetch::{Piece, Stream};
-use super::read::{ChangedTable, Changes};
+use super::read::Changes;
 use crate::catalog::Oid;
 use crate::copy;
 use crate::destination::{self, Claim, Way};
-use crate::error::{Error, Result, Side};
+use crate::error::{Error, Result};
 use crate::ident::{QualifiedName, literal};
 use crate::lock::Patience;
 use crate::plan::{Plans, TablePlan};
 use crate::sequences::{self, Values};
-use crate::session::{Session, copy_error};
+use crate::session::Session;
 use crate::stop::Stop;
-
-/// Literals in one statement: enough that statements cost nothing beside them.
-const ROWS_PER_STATEMENT: usize = 1000;
 
 /// What a cycle did on the destination.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -202,57 +197,6 @@ impl Applier {
         sequences::changed(&changes.sequences, &self.known_sequences)
     }
 
-    /// Returns the one message that applies a complete set of changes and commits, with what it does.
-    /// `settings` go behind BEGIN.
-    pub fn message(
-        &self,
-        plans: &Plans,
-        changes: &Changes,
-        confirmation: Confirmation,
-        settings: &str,
-    ) -> Result<(String, Applied)> {
-        let bytes: usize = changes
-            .rows
-            .iter()
-            .map(|row| {
-                row.key.as_ref().map_or(0, String::len)
-                    + row.contents.as_ref().map_or(0, String::len)
-                    + 8
-            })
-            .sum();
-        let mut sql = String::with_capacity(bytes + 4096);
-        let mut applied = Applied::default();
-        sql.push_str("BEGIN;\n");
-        sql.push_str(settings);
-        sql.push_str(&destination::hold(&self.claim.run));
-        // Deletes from the referring tables to the referenced ones, inserts the other way round.
-        let tables = by_table(plans, changes)?;
-        sql.push_str(&destination::silence(
-            tables.iter().map(|table| &table.plan.name),
-        ));
-        for TableChanges {
-            plan, whole, keys, ..
-        } in tables.iter().rev()
-        {
-            if *whole {
-                sql.push_str(&plan.delete_all);
-                sql.push_str(";\n");
-            }
-            for keys in keys.chunks(ROWS_PER_STATEMENT) {
-                sql.push_str(&plan.delete(keys));
-            }
-            applied.keys += keys.len() as u64;
-        }
-        for TableChanges { plan, rows, .. } in &tables {
-            for rows in rows.chunks(ROWS_PER_STATEMENT) {
-                sql.push_str(&plan.insert(rows));
-            }
-            applied.rows += rows.len() as u64;
-        }
-        self.push_end(&mut sql, changes, confirmation, applied);
-        Ok((sql, applied))
-    }
-
     /// Sends a message made by [`Applier::message`] with the same confirmation. On success the destination has durably committed.
     ///
     /// # Errors
@@ -268,59 +212,6 @@ impl Applier {
         self.opened |= confirmation.is_final;
         let result = self.session.execute("apply the changes", message);
         self.settle(result, changes, confirmation.cycle)
-    }
-
-    /// Applies the streams of a large cycle and commits; `before_commit` runs last before that.
-    ///
-    /// # Errors
-    /// A fetcher failed; a table cannot be written. The transaction is rolled back.
-    pub fn apply_streams(
-        &mut self,
-        plans: &Plans,
-        changes: &Changes,
-        confirmation: impl FnOnce() -> Confirmation,
-        streams: &Receiver<Stream>,
-        before_commit: impl FnOnce() -> Result<()>,
-    ) -> Result<Applied> {
-        let mut work = || -> Result<Applied> {
-            let written = changes.tables.iter().map(|table| plan_of(plans, table.oid));
-            let written = written.collect::<Result<Vec<_>>>()?;
-            let begin = format!(
-                "BEGIN; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; {}",
-                destination::silence(written.iter().map(|plan| &plan.name))
-            );
-            self.session.execute("begin a transaction", &begin)?;
-            let mut applied = Applied::default();
-            let mut seen = BTreeSet::new();
-            for stream in streams {
-                let plan = plan_of(plans, stream.table.oid)?;
-                let one = apply_stream(&mut self.session, plan, &stream)?;
-                applied.keys += one.keys;
-                applied.rows += one.rows;
-                seen.insert(stream.table.oid);
-            }
-            // A stage that stopped early closes its channel; what is missing must not be confirmed.
-            if let Some(table) = changes
-                .tables
-                .iter()
-                .find(|table| !seen.contains(&table.oid))
-            {
-                let name = &plan_of(plans, table.oid)?.name;
-                return Err(Error::failed(format!("table {name} was not fetched")));
-            }
-            Ok(applied)
-        };
-        let result = work().and_then(|applied| {
-            before_commit()?;
-            let mut sql = destination::hold(&self.claim.run);
-            self.push_end(&mut sql, changes, confirmation(), applied);
-            self.session.execute("commit the changes", &sql)?;
-            Ok(applied)
-        });
-        let cycle = self.claim.cycle + 1;
-        let applied = *result.as_ref().unwrap_or(&Applied::default());
-        self.settle(result.map(|_| ()), changes, cycle)?;
-        Ok(applied)
     }
 
     fn push_end(
@@ -378,41 +269,6 @@ impl Applier {
     }
 }
 
-/// What one message has to do to one table.
-struct TableChanges<'a> {
-    plan: &'a TablePlan,
-    whole: bool,
-    keys: Vec<&'a str>,
-    rows: Vec<&'a str>,
-}
-
-/// Sorts the changes by table, in the order of the foreign keys.
-fn by_table<'a>(plans: &'a Plans, changes: &'a Changes) -> Result<Vec<TableChanges<'a>>> {
-    let mut tables = Vec::with_capacity(changes.tables.len());
-    let mut left = changes.rows.as_slice();
-    for table in &changes.tables {
-        let count = left.iter().take_while(|row| row.oid == table.oid).count();
-        let (own, rest) = left.split_at(count);
-        left = rest;
-        tables.push(TableChanges {
-            plan: plan_of(plans, table.oid)?,
-            whole: table.whole,
-            keys: own.iter().filter_map(|row| row.key.as_deref()).collect(),
-            rows: own
-                .iter()
-                .filter_map(|row| row.contents.as_deref())
-                .collect(),
-        });
-    }
-    if !left.is_empty() {
-        return Err(Error::failed(
-            "the source sent rows of a table that it did not list as changed",
-        ));
-    }
-    tables.sort_by_key(|table| table.plan.rank);
-    Ok(tables)
-}
-
 fn plan_of(plans: &Plans, oid: Oid) -> Result<&TablePlan> {
     plans.get(&oid).ok_or_else(|| {
         Error::failed(format!(
@@ -420,51 +276,4 @@ fn plan_of(plans: &Plans, oid: Oid) -> Result<&TablePlan> {
         ))
         .mend("run init again")
     })
-}
-
-fn apply_stream(session: &mut Session, plan: &TablePlan, stream: &Stream) -> Result<Applied> {
-    let ChangedTable { whole, .. } = stream.table;
-    let what = format!("write table {}", plan.name);
-    let mut applied = Applied::default();
-    if whole {
-        let end = stream.pieces.recv().map_err(|_| stopped(plan))?;
-        match end {
-            Piece::EndOfKeys => session.execute(&what, &plan.delete_all)?,
-            Piece::Failed(error) => return Err(error),
-            _ => return Err(stopped(plan)),
-        }
-    } else {
-        session.execute(&what, &plan.stage)?;
-        applied.keys = copy_pieces(session, &what, &plan.keys_in, plan, stream)?;
-        session.execute(&what, &plan.delete_staged)?;
-    }
-    applied.rows = copy_pieces(session, &what, &plan.rows_in, plan, stream)?;
-    Ok(applied)
-}
-
-/// Writes pieces until the end of their kind; returns the rows that COPY counted.
-fn copy_pieces(
-    session: &mut Session,
-    what: &str,
-    sql: &str,
-    plan: &TablePlan,
-    stream: &Stream,
-) -> Result<u64> {
-    let mut writer = session.copy_in(what, sql)?;
-    loop {
-        match stream.pieces.recv().map_err(|_| stopped(plan))? {
-            Piece::Keys(block) | Piece::Rows(block) => writer
-                .write_all(&block)
-                .map_err(|error| copy_error(Side::Destination, what, &error))?,
-            Piece::EndOfKeys | Piece::EndOfRows => break,
-            Piece::Failed(error) => return Err(error),
-        }
-    }
-    writer
-        .finish()
-        .map_err(|error| Error::from_postgres(Side::Destination, what, &error))
-}
-
-fn stopped(plan: &TablePlan) -> Error {
-    Error::failed(format!("reading table {} stopped", plan.name))
 }

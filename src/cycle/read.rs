@@ -1,30 +1,21 @@
 //! The change reader: one REPEATABLE READ transaction on the source, whose snapshot a whole cycle uses.
 //! It is the only one that deletes log entries and flips the pointer, in that same transaction.
 
+mod changes;
 mod durable;
 mod forget;
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use postgres::SimpleQueryRow;
+pub use changes::{ChangedTable, Changes, Extent, Limits};
+use changes::{SequenceNames, broken_answer, is_true};
 use postgres::error::SqlState;
 
 use super::ROOM;
 use crate::catalog::Oid;
 use crate::error::{Error, Result};
-use crate::ident::QualifiedName;
-use crate::sequences::{Value, Values};
+use crate::sequences::Values;
 use crate::session::{Session, text};
-
-/// How much one message may bring; more has to be fetched table by table.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Rows, and log entries of any one table.
-    pub rows: u64,
-    /// Bytes of literals.
-    pub bytes: u64,
-}
 
 /// How long idle cycles leave the sequences alone: they are many where tables are many, and the window carries them.
 const SEQUENCES_REST: Duration = Duration::from_secs(5);
@@ -32,75 +23,12 @@ const SEQUENCES_REST: Duration = Duration::from_secs(5);
 /// More rows than there are.
 const ANY_ROWS: u64 = 1 << 40;
 
-/// A changed table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ChangedTable {
-    /// Its oid on the source.
-    pub oid: Oid,
-    /// Log entries, an upper bound of the changed keys.
-    pub entries: u64,
-    /// All of its rows count as changed.
-    pub whole: bool,
-}
-
-/// One changed key, or one row of a table that changed as a whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChangedRow {
-    /// The table's oid on the source.
-    pub oid: Oid,
-    /// The key as a list of literals; `None` in a whole table.
-    pub key: Option<String>,
-    /// The row as a list of literals; `None` if it is gone.
-    pub contents: Option<String>,
-}
-
-/// Where the rows are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Extent {
-    /// Here, all of them.
-    Complete,
-    /// Too many: to be fetched through this exported snapshot.
-    Exported(String),
-    /// Too many, and no export was asked for.
-    TooMuch,
-}
-
-/// What the snapshot of one cycle shows.
-#[derive(Debug, Clone)]
-pub struct Changes {
-    /// `pg_current_snapshot()`.
-    pub snapshot: String,
-    /// The write-ahead log is flushed up to what the snapshot sees, so a crash of the source cannot take back
-    /// what we have read.
-    pub flushed: bool,
-    /// Size of both change logs, dead rows included.
-    pub log_bytes: u64,
-    /// By oid.
-    pub tables: Vec<ChangedTable>,
-    /// In the tables' order.
-    pub rows: Vec<ChangedRow>,
-    /// Whether `rows` is all.
-    pub extent: Extent,
-    /// Milliseconds from the arrival of the message until the stop-the-world lock was granted, as the
-    /// server's clock has it; `None` in ordinary cycles.
-    pub lock_ms: Option<f64>,
-    /// The sequences as they are.
-    pub sequences: Values,
-}
-
-impl Changes {
-    /// Returns the log entries that were read.
-    pub fn entries(&self) -> u64 {
-        self.tables.iter().map(|table| table.entries).sum()
-    }
-}
-
 /// The session that reads, and a second one for what must not be part of its transaction: it makes the
 /// source flush its log, and reads the sequences of ordinary cycles.
 pub struct Reader {
     session: Session,
     flusher: Session,
-    sequence_names: BTreeMap<Oid, QualifiedName>,
+    sequence_names: SequenceNames,
     leaves_sequences: bool,
     /// When an idle cycle has read them last.
     sequences_seen: Option<Instant>,
@@ -123,7 +51,7 @@ impl Reader {
     /// The second session cannot be opened.
     pub fn new(
         mut session: Session,
-        sequence_names: BTreeMap<Oid, QualifiedName>,
+        sequence_names: SequenceNames,
         lock_timeout: Duration,
     ) -> Result<Reader> {
         let mut flusher = session.another("flush")?;
@@ -169,7 +97,7 @@ impl Reader {
     }
 
     /// Takes these sequences from the next cycle on.
-    pub fn carry_sequences(&mut self, names: BTreeMap<Oid, QualifiedName>) {
+    pub fn carry_sequences(&mut self, names: SequenceNames) {
         self.sequence_names = names;
     }
 
@@ -218,7 +146,10 @@ impl Reader {
             return Ok(Some((log_bytes, None)));
         }
         self.sequences_seen = Some(Instant::now());
-        Ok(Some((log_bytes, Some(self.sequence_values(sequences)?))))
+        Ok(Some((
+            log_bytes,
+            Some(changes::sequences(&self.sequence_names, sequences)?),
+        )))
     }
 
     /// Begins the transaction of a cycle and reads what it has to carry over: one message. `opening`
@@ -238,7 +169,7 @@ impl Reader {
         self.in_transaction = true;
         let read = self.session.simple("read the changes", &sql);
         let result = read.and_then(|rows| {
-            let mut changes = self.parse(&rows)?;
+            let mut changes = Changes::from_answer(&self.sequence_names, &rows)?;
             if may_export && !self.leaves_sequences {
                 changes.sequences = self.read_sequences()?;
             }
@@ -285,90 +216,7 @@ impl Reader {
         let sql = "SELECT id, last_value, is_called FROM switchover.read_sequences()";
         let read = self.flusher.simple("read the sequences", sql);
         let rows = read.map_err(explain_sequences)?;
-        self.sequence_values(&rows)
-    }
-
-    fn sequence_values(&self, rows: &[SimpleQueryRow]) -> Result<Values> {
-        let mut values = Values::new();
-        for row in rows {
-            self.note_sequence(
-                &mut values,
-                text(row, 0),
-                text(row, 1),
-                is_true(text(row, 2)),
-            )?;
-        }
-        Ok(values)
-    }
-
-    fn note_sequence(
-        &self,
-        values: &mut Values,
-        oid: &str,
-        last_value: &str,
-        is_called: bool,
-    ) -> Result<()> {
-        let oid = oid.parse().map_err(|_| broken_answer())?;
-        if let Some(name) = self.sequence_names.get(&oid) {
-            let last_value = last_value.parse().map_err(|_| broken_answer())?;
-            let value = Value {
-                last_value,
-                is_called,
-            };
-            values.insert(name.clone(), value);
-        }
-        Ok(())
-    }
-
-    fn parse(&self, rows: &[SimpleQueryRow]) -> Result<Changes> {
-        let mut changes = Changes {
-            snapshot: String::new(),
-            flushed: false,
-            log_bytes: 0,
-            tables: Vec::new(),
-            rows: Vec::new(),
-            extent: Extent::Complete,
-            lock_ms: None,
-            sequences: Values::new(),
-        };
-        for row in rows.iter().filter(|row| row.len() == 4) {
-            let oid = || text(row, 1).parse().unwrap_or(0);
-            let (first, second) = (text(row, 2), text(row, 3));
-            match text(row, 0) {
-                "position" => changes.flushed = is_true(second),
-                "snapshot" => {
-                    changes.snapshot = first.to_string();
-                    changes.log_bytes = second.parse().unwrap_or(0);
-                }
-                "table" => changes.tables.push(ChangedTable {
-                    oid: oid(),
-                    entries: first.parse().unwrap_or(0),
-                    whole: is_true(second),
-                }),
-                "row" => changes.rows.push(ChangedRow {
-                    oid: oid(),
-                    key: row.get(2).map(String::from),
-                    contents: row.get(3).map(String::from),
-                }),
-                "sequence" => {
-                    let called = is_true(second);
-                    self.note_sequence(&mut changes.sequences, text(row, 1), first, called)?;
-                }
-                // Twice in the final cycle: when the lock was granted, and when all was read.
-                "lock" if changes.lock_ms.is_none() => changes.lock_ms = first.parse().ok(),
-                "lock" | "granted" => {}
-                "export" if row.get(2).is_some() => {
-                    changes.extent = Extent::Exported(first.to_string());
-                }
-                "export" => changes.extent = Extent::TooMuch,
-                _ => return Err(broken_answer()),
-            }
-        }
-        if changes.snapshot.is_empty() {
-            Err(broken_answer())
-        } else {
-            Ok(changes)
-        }
+        changes::sequences(&self.sequence_names, &rows)
     }
 
     /// Exports the snapshot of the cycle that is open.
@@ -420,15 +268,6 @@ fn message(opening: &str, limits: Limits, may_export: bool, closing: &str) -> St
          SELECT kind, id, first, second FROM switchover.read_changes({}, {}, {may_export}); {closing}",
         limits.rows, limits.bytes
     )
-}
-
-fn is_true(text: &str) -> bool {
-    matches!(text, "t" | "true")
-}
-
-fn broken_answer() -> Error {
-    Error::failed("the source answered read_changes() in a form that is not understood")
-        .mend("its schema switchover may be from another version: run init again")
 }
 
 fn explain_sequences(error: Error) -> Error {

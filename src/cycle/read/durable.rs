@@ -77,7 +77,7 @@ impl Reader {
         let rows = read.map_err(explain)?;
         let flushed = flushed.unwrap_or_else(|_| Err(Error::failed("could not flush")));
         let result = flushed.and_then(|flushed| {
-            let mut changes = self.parse(&rows)?;
+            let mut changes = Changes::from_answer(&self.sequence_names, &rows)?;
             let granted = rows.iter().find(|row| row.get(0) == Some("granted"));
             let granted = granted.and_then(|row| position(text(row, 2)));
             let flushed = flushed.last().and_then(|row| position(text(row, 0)));

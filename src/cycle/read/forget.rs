@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use super::{Changes, Reader, is_true};
+use super::changes::is_true;
+use super::{Changes, Reader};
 use crate::error::Result;
 use crate::session::text;
 

@@ -1,0 +1,162 @@
+-- What a cycle reads, in one message. Runs behind drift.sql.
+
+-- last_value and is_called of every captured sequence, as they are now.
+CREATE OR REPLACE FUNCTION switchover.read_sequences()
+RETURNS TABLE (id oid, last_value bigint, is_called boolean)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    uncalled oid[] := '{}';
+BEGIN
+    FOR id, last_value IN
+        SELECT s.sequence_id, pg_catalog.pg_sequence_last_value(s.sequence_id)
+          FROM switchover.captured_sequence s
+          -- A sequence that was dropped since is reported by the look at what has drifted.
+          JOIN pg_catalog.pg_class c ON c.oid = s.sequence_id
+    LOOP
+        IF last_value IS NULL THEN
+            uncalled := uncalled || id;
+        ELSE
+            is_called := true;
+            RETURN NEXT;
+        END IF;
+    END LOOP;
+    -- Not called since their creation, RESTART or setval(..., false): only the relations tell.
+    FOREACH id IN ARRAY uncalled LOOP
+        EXECUTE pg_catalog.format('SELECT s.last_value, s.is_called FROM %s s', id::pg_catalog.regclass)
+           INTO last_value, is_called;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+
+-- What one cycle has to carry over, in one round trip. Rows of the answer, by kind:
+--   position  first: write-ahead log position that covers everything the snapshot sees
+--             second: t if the log is flushed up to it
+--   snapshot  first: pg_current_snapshot(), second: bytes of both change logs
+--   table     id, first: number of entries, second: t if the whole table counts as changed
+--   row       id, first: key as a list of literals, second: row as a list of literals; without a second
+--             the row is gone, without a first it is one of a whole table
+--   sequence  id, first: last_value, second: is_called; only in the window (may_export false)
+--   export    first: an exported snapshot; more has changed than max_rows and max_bytes let in, so the
+--             rows are not here (or not all) and have to be fetched table by table
+-- Called in a REPEATABLE READ transaction whose snapshot is taken by this very statement.
+CREATE OR REPLACE FUNCTION switchover.read_changes(max_rows bigint, max_bytes bigint, may_export boolean)
+RETURNS TABLE (kind text, id oid, first text, second text)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    changed record;
+    found record;
+    changed_tables oid[] := '{}';
+    key_bytes bigint := 0;
+    rows_left bigint := max_rows;
+    bytes_left bigint := max_bytes;
+    too_much boolean := false;
+BEGIN
+    kind := 'position';
+    first := pg_catalog.pg_current_wal_insert_lsn();
+    second := pg_catalog.pg_current_wal_flush_lsn() >= first::pg_catalog.pg_lsn;
+    RETURN NEXT;
+    kind := 'snapshot';
+    first := pg_catalog.pg_current_snapshot();
+    second := pg_catalog.pg_relation_size('switchover.change_log_1'::pg_catalog.regclass)
+            + pg_catalog.pg_relation_size('switchover.change_log_2'::pg_catalog.regclass);
+    RETURN NEXT;
+
+    FOR changed IN
+        SELECT l.table_id, pg_catalog.count(*) AS entries,
+               pg_catalog.bool_or(l.row_id IS NULL) AS whole,
+               COALESCE(pg_catalog.sum(pg_catalog.octet_length(l.row_id)), 0) AS key_bytes
+          FROM switchover.logged() l GROUP BY l.table_id ORDER BY l.table_id
+    LOOP
+        kind := 'table'; id := changed.table_id; first := changed.entries; second := changed.whole;
+        RETURN NEXT;
+        changed_tables := changed_tables || changed.table_id;
+        key_bytes := key_bytes + changed.key_bytes;
+        too_much := too_much OR changed.entries > max_rows OR key_bytes > max_bytes;
+    END LOOP;
+    PERFORM switchover.refuse_drifted(changed_tables);
+
+    -- The tables are read in a subtransaction that is always rolled back, which gives their locks back;
+    -- what it has returned stays. A lock that we kept until the end of the cycle would let a TRUNCATE or
+    -- ALTER of the application wait for as long, every writer behind it, and the sessions that fetch a
+    -- large cycle as well, for us to go on: a deadlock that no server can see.
+    BEGIN
+        IF NOT too_much THEN
+            -- The keys are handed over, so that the log is read once, and not once more for each table.
+            FOR changed IN
+                SELECT l.table_id, pg_catalog.bool_or(l.row_id IS NULL) AS whole,
+                       pg_catalog.array_agg(l.row_id) AS row_ids
+                  FROM switchover.logged() l GROUP BY l.table_id ORDER BY l.table_id
+            LOOP
+                FOR found IN EXECUTE pg_catalog.concat('SELECT r.key, r.contents FROM switchover.read_', changed.table_id,
+                                                       '($1, $2, $3) r')
+                                USING changed.whole, rows_left + 1, changed.row_ids
+                LOOP
+                    rows_left := rows_left - 1;
+                    bytes_left := bytes_left - pg_catalog.octet_length(pg_catalog.concat(found.key, found.contents));
+                    too_much := rows_left < 0 OR bytes_left < 0;
+                    EXIT WHEN too_much;
+                    kind := 'row'; id := changed.table_id; first := found.key; second := found.contents;
+                    RETURN NEXT;
+                END LOOP;
+                EXIT WHEN too_much;
+            END LOOP;
+            IF NOT too_much THEN
+                PERFORM switchover.refuse_rewritten(changed_tables);
+            END IF;
+        END IF;
+        RAISE EXCEPTION USING ERRCODE = 'SW001';
+    EXCEPTION
+        WHEN SQLSTATE 'SW001' THEN
+            NULL;
+        WHEN program_limit_exceeded OR out_of_memory OR internal_error THEN
+            -- A row may be too large for a literal (1 GB, or the server's memory). COPY has more room, and
+            -- whatever else it was, it meets it again, and says which table it was.
+            too_much := true;
+    END;
+    IF too_much THEN
+        kind := 'export'; id := NULL; second := NULL;
+        first := CASE WHEN may_export THEN pg_catalog.pg_export_snapshot() END;
+        RETURN NEXT;
+    END IF;
+
+    -- Their locks stay until the end of the transaction, and would keep a TRUNCATE ... RESTART IDENTITY
+    -- waiting for an ordinary cycle, which therefore reads the sequences in another session.
+    IF NOT may_export THEN
+        RETURN QUERY SELECT 'sequence'::text, s.id, s.last_value::text, s.is_called::text
+                       FROM switchover.read_sequences() s;
+    END IF;
+END
+$$;
+
+-- Makes this session plan, before the window, what it will run in it for the tables that are written most, which
+-- it answers, and for the sequences. A table that somebody has locked is left out, and none stays locked.
+CREATE OR REPLACE FUNCTION switchover.warm_up(most integer) RETURNS SETOF oid
+LANGUAGE plpgsql AS $$
+DECLARE
+    written oid;
+BEGIN
+    PERFORM FROM switchover.read_sequences();
+    PERFORM pg_catalog.set_config('lock_timeout', '10', true);
+    FOR written IN
+        SELECT m.table_id
+          FROM switchover.captured_member m,
+               LATERAL (SELECT pg_catalog.pg_stat_get_tuples_inserted(m.member_id)
+                             + pg_catalog.pg_stat_get_tuples_updated(m.member_id)
+                             + pg_catalog.pg_stat_get_tuples_deleted(m.member_id)) AS w (rows)
+         GROUP BY m.table_id HAVING pg_catalog.sum(w.rows) > 0
+         ORDER BY pg_catalog.sum(w.rows) DESC LIMIT most
+    LOOP
+        BEGIN
+            EXECUTE pg_catalog.concat('SELECT FROM switchover.read_', written, '(false, 0, ''{}'')');
+            RAISE EXCEPTION USING ERRCODE = 'SW001';
+        EXCEPTION WHEN OTHERS THEN
+            -- What is wrong with a table is for the cycle to say.
+            NULL;
+        END;
+        RETURN NEXT written;
+    END LOOP;
+END
+$$;

@@ -1,0 +1,5 @@
+-- Last of all: nothing of this is for others.
+REVOKE ALL ON ALL TABLES IN SCHEMA switchover FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA switchover FROM PUBLIC;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA switchover FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION switchover.use_next_db() TO PUBLIC;
