@@ -19,8 +19,6 @@ ROWS = 100_000
 LEAST_SCALE = 10
 
 WITHOUT, OURS, SLONY = "without", "pg_switchover", "slony1-2"
-# Slony-I wants a key.
-KEY = "ALTER TABLE pgbench_history ADD COLUMN hid bigserial PRIMARY KEY"
 
 BULK = f"""
 CREATE TABLE bulk (id bigint PRIMARY KEY, n int NOT NULL, note text);
@@ -89,7 +87,8 @@ def capture(bed, options):
         file = os.path.join(source.directory, "rows")
         for server in (source, destination):
             bed.pgbench(server, "-i", "-q", "-s", str(scale) if server is source else "1")
-            server.query(KEY)
+            # Slony-I wants one.
+            server.query(guarding.KEY)
         source.query(BULK.format(file=file))
         destination.query(BULK.split("INSERT")[0])
         work = measures(bed, source, file, options)

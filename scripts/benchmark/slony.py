@@ -5,6 +5,7 @@ makes events of what is committed, the destination's daemon fetches and replays.
 """
 
 import contextlib
+import glob
 import os
 import signal
 import subprocess
@@ -44,9 +45,9 @@ def missing(bed):
         install(*PACKAGES, when_missing="slonik")
     except Failure as failure:
         return str(failure)
-    libraries = subprocess.run([bed.path("pg_config"), "--pkglibdir"], stdout=subprocess.PIPE, text=True).stdout.strip()
-    if not any(name.startswith("slony1_funcs") for name in os.listdir(libraries)):
-        return f"its library is not among those of the server, {libraries}"
+    libraries = os.path.join(os.path.dirname(bed.bin), "lib")
+    if not glob.glob(os.path.join(libraries, "slony1_funcs*")):
+        return f"the server's libraries, {libraries}, are not where Debian puts Slony-I's"
     return None
 
 
