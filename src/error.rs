@@ -211,6 +211,10 @@ fn usual_mend(side: Side, state: &str, said: &str) -> Option<&'static str> {
             Some("create the destination database with ENCODING 'UTF8' TEMPLATE template0")
         }
         ("53100", _) => Some("make room there, then run it again"),
+        // What it runs out of is the lock table: all else in shared memory has its size from the start.
+        ("53200", _) if said.contains("out of shared memory") => {
+            Some("raise max_locks_per_transaction there, and restart it")
+        }
         ("23502" | "23505" | "23514" | "23P01", Side::Destination) => {
             Some("the destination must not be stricter than the source: drop that constraint there")
         }

@@ -389,7 +389,7 @@ fn servers_that_do_not_go_together_are_found() {
             ),
             (
                 "spoils",
-                "the destination's lock table holds 160 locks, and to lock every table at once takes 480",
+                "the destination's lock table holds 160 locks, and to lock every table and sequence at once takes 480",
             ),
             (
                 "spoils",

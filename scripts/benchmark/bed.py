@@ -14,6 +14,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 # Both sides, so that every peer runs with its own clients of this version.
 VERSION = "15"
 DATABASE = "shop"
+LIMIT_SECONDS = 300
 
 
 def say(text):
@@ -65,7 +66,8 @@ class Bed:
         try:
             for side in sides:
                 name = f"{side}{self._number}"
-                made.append(Server(self.home, name, self.bin, self.path("psql"), settings))
+                model = self.home.file(f"model-{side}")
+                made.append(Server(self.home, name, self.bin, self.path("psql"), settings, model))
             yield made
         finally:
             for server in made:
@@ -137,3 +139,12 @@ def same(one, other, tables):
         sql = f"SELECT count(*), COALESCE(sum(hashtextextended(t::text, 0)::numeric), 0) FROM {table} t"
         if one.query(sql) != other.query(sql):
             raise Failure(f"table {table} differs between {one.side} and {other.side}")
+
+
+def wait(server, sql, answer):
+    """Asks until the answer comes."""
+    end = time.monotonic() + LIMIT_SECONDS
+    while server.query(sql) != answer:
+        if time.monotonic() > end:
+            raise Failure(f"{server.side} did not come to {answer}: {sql}")
+        time.sleep(0.05)

@@ -1,19 +1,18 @@
-"""Catching up with what was written meanwhile, beside PostgreSQL's own logical replication.
+"""Catching up with what was written meanwhile, beside PostgreSQL's own logical replication, and Slony-I.
 
-Each peer has servers of its own, so that neither pays for what the other leaves on the source. Both are caught up,
-then cut off while the same things are written, and then timed until the destination is the same and has it on disk.
+Each peer has servers of its own, so that none pays for what another leaves on the source. All are caught up, then cut
+off while the same things are written, and then timed until the destination is the same and has it on disk.
 """
 
 import os
+import tempfile
 import time
 
-from demonstration.servers import Failure
-
-from .bed import ROOT, same, say
+from . import slony
+from .bed import ROOT, same, say, wait
 from .table import Table, ratio, spread
 
 SQL = os.path.join(ROOT, "scripts", "demonstration")
-LIMIT_SECONDS = 300
 
 # Autovacuum would come at any time; tables are vacuumed before each measurement instead.
 BOTH = "autovacuum = off\n"
@@ -28,6 +27,22 @@ CREATE TABLE wide (id bigint PRIMARY KEY, who int NOT NULL, at timestamptz NOT N
 """
 FILL = "INSERT INTO wide SELECT i, i % 1000, now(), repeat(md5(i::text), 8) FROM generate_series({}, {}) i"
 PGBENCH = ("pgbench_accounts", "pgbench_branches", "pgbench_tellers", "pgbench_history")
+# What a transaction of pgbench writes, in one round trip: how fast the backlog is written is no matter.
+BANK = '''
+CREATE FUNCTION bank(a int, b int, t int, d int) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+    UPDATE pgbench_accounts SET abalance = abalance + d WHERE aid = a;
+    UPDATE pgbench_tellers SET tbalance = tbalance + d WHERE tid = t;
+    UPDATE pgbench_branches SET bbalance = bbalance + d WHERE bid = b;
+    INSERT INTO pgbench_history (tid, bid, aid, delta, mtime) VALUES (t, b, a, d, now());
+END $$;
+'''
+TRANSACTION = '''
+\\set a random(1, 100000 * :scale)
+\\set b random(1, :scale)
+\\set t random(1, 10 * :scale)
+\\set d random(-5000, 5000)
+SELECT bank(:a, :b, :t, :d);
+'''
 # Written last: who has it has all that came before.
 MARK = "CREATE TABLE mark (id int PRIMARY KEY, at timestamptz NOT NULL DEFAULT now());"
 # The backlog is written without waiting for the disk, which is no part of what is measured.
@@ -47,7 +62,11 @@ def works(bed, options):
 
     def bank(source):
         environment = {"PGOPTIONS": "-c synchronous_commit=off"}
-        bed.pgbench(source, "-n", "-M", "prepared", "-c", "4", "-t", str(options.transactions // 4), more=environment)
+        with tempfile.NamedTemporaryFile("w", dir=bed.home.path) as file:
+            file.write(TRANSACTION)
+            file.flush()
+            scale, each = str(options.scale), str(options.transactions // 4)
+            bed.pgbench(source, "-n", "-M", "prepared", "-c", "4", "-t", each, "-s", scale, "-f", file.name, more=environment)
 
     def insert(source):
         last = int(source.query("SELECT max(id) FROM wide"))
@@ -73,7 +92,7 @@ def works(bed, options):
 def fill(server, options, with_rows):
     """The tables, on the source with their rows. All have keys, which replication needs to find rows by."""
     server.load(os.path.join(SQL, "pgbench.sql"), scale=options.scale)
-    server.query(WIDE + MARK)
+    server.query(BANK + WIDE + MARK)
     if with_rows:
         server.query(FILL.format(1, options.changes))
     else:
@@ -151,36 +170,75 @@ class Native(Peer):
         self.destination.query("CREATE TABLE flush (); DROP TABLE flush")
 
 
-def wait(server, sql, answer):
-    """Asks until the answer comes."""
-    end = time.monotonic() + LIMIT_SECONDS
-    while server.query(sql) != answer:
-        if time.monotonic() > end:
-            raise Failure(f"{server.side} did not come to {answer}: {sql}")
-        time.sleep(0.05)
+class Slony(Peer):
+    """Slony-I; the source's daemon makes events of what is written, the destination's is started again."""
+
+    name = "slony1-2"
+
+    def begin(self):
+        """Copies everything."""
+        self.cluster = slony.Cluster(self.bed, self.source, self.destination)
+        self.cluster.begin()
+
+    def pause(self):
+        """Ends the destination's daemon."""
+        self.cluster.pause()
+
+    def catch_up(self):
+        """Its daemon waits for the disk when it commits."""
+        self.cluster.go_on()
+        wait(self.destination, f"SELECT count(*) FROM mark WHERE id = {self.marks}", "1")
+
+    def end(self):
+        """Leaves no daemon behind."""
+        self.cluster.stop()
+
+
+def in_turn(peers, options, rounds):
+    """Seconds that each of them takes for each kind of writing."""
+    taken = {}
+    for peer in peers:
+        say(f"catch-up: {peer.name} begins")
+        fill(peer.source, options, True)
+        fill(peer.destination, options, False)
+        peer.begin()
+    for work in works(peers[0].bed, options):
+        for turn in range(rounds):
+            for peer in peers:
+                seconds = peer.measure(work)
+                say(f"catch-up, round {turn + 1}: {work.name}, {peer.name}: {seconds:.2f} s")
+                taken.setdefault((work.name, type(peer)), []).append(seconds)
+    return taken
 
 
 def run(bed, options):
     """Prints the table."""
-    table = Table("Catching up: changed rows per second, until both sides are the same and it is on disk",
-                  "written meanwhile", "seconds", "pg_switchover", "seconds ", "logical replication", "ratio")
+    absent = slony.missing(bed)
     with bed.servers("source", "destination", settings=BOTH) as ours, \
             bed.servers("publisher", "subscriber", settings=BOTH + NATIVE) as theirs:
-        peers = (Tool(bed, *ours), Native(bed, *theirs))
-        for peer in peers:
-            say(f"catch-up: {peer.name} begins")
-            fill(peer.source, options, True)
-            fill(peer.destination, options, False)
-            peer.begin()
-        for work in works(bed, options):
-            taken = {peer: [] for peer in peers}
-            for turn in range(options.rounds):
-                for peer in peers:
-                    seconds = peer.measure(work)
-                    say(f"catch-up, round {turn + 1}: {work.name}, {peer.name}: {seconds:.2f} s")
-                    taken[peer].append(seconds)
-            seconds = [spread(found, digits=2) for found in taken.values()]
-            rates = [[work.changes / one for one in found] for found in taken.values()]
-            table.row(work.name, seconds[0], spread(rates[0], digits=0), seconds[1], spread(rates[1], digits=0),
-                      ratio(*rates))
+        taken = in_turn((Tool(bed, *ours), Native(bed, *theirs)), options, options.rounds)
+    if not absent:
+        # By itself, and once: its daemons are never quite idle, and it takes its time.
+        with bed.servers("source", "destination", settings=BOTH) as servers:
+            peer = Slony(bed, *servers)
+            try:
+                taken |= in_turn((peer,), options, 1)
+            finally:
+                peer.end()
+    table = Table("Catching up: changed rows per second, until both sides are the same and it is on disk",
+                  "written meanwhile", "seconds", "pg_switchover", "seconds ", "logical replication", "ratio",
+                  "seconds  ", "slony1-2, one round", "ratio ")
+    for work in works(bed, options):
+        cells, rates = [], {}
+        for kind in (Tool, Native, Slony):
+            if seconds := taken.get((work.name, kind)):
+                rates[kind] = [work.changes / one for one in seconds]
+                cells += [spread(seconds, digits=2), spread(rates[kind], digits=0)]
+            else:
+                cells += ["-", "not installed"]
+            if kind is not Tool:
+                cells.append(ratio(rates[Tool], rates[kind]) if kind in rates else "-")
+        table.row(work.name, *cells)
     table.print()
+    if absent:
+        print(f"\nslony1-2 is not compared: {absent}", flush=True)

@@ -2,12 +2,12 @@
 
 import os
 import shutil
-import subprocess
 from statistics import median
 
 from demonstration.servers import Failure
 
 from .bed import ROOT, say
+from .debian import install
 from .table import Table, ratio, spread
 
 SQL = os.path.join(ROOT, "scripts", "demonstration")
@@ -23,17 +23,8 @@ INDEXES = "ALTER TABLE big ADD PRIMARY KEY (id); CREATE INDEX ON big (who); CREA
 
 
 def pgcopydb():
-    """The path of pgcopydb; Debian's package manager brings it."""
-    if not shutil.which("pgcopydb"):
-        say("installing pgcopydb")
-        sudo = [] if os.geteuid() == 0 else ["sudo"]
-        for step in (["apt-get", "-q", "update"], ["apt-get", "-q", "-y", "--no-install-recommends", "install", "pgcopydb"]):
-            done = subprocess.run(
-                [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", *step], stdin=subprocess.DEVNULL, capture_output=True, text=True
-            )
-        if done.returncode:
-            raise Failure(f"pgcopydb could not be installed: {done.stderr[-500:]}")
-    return shutil.which("pgcopydb")
+    """The path of pgcopydb."""
+    return install("pgcopydb", when_missing="pgcopydb")
 
 
 def with_tool(bed, source, destination):

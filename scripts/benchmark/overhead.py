@@ -1,12 +1,15 @@
-"""What capture costs the source: pgbench's rate, bulk UPDATE and COPY, with the triggers and without.
+"""What capture costs the source: pgbench's rate, bulk UPDATE and COPY, with the triggers and without; and with those of
+Slony-I, which notes whole rows.
 
 With and without take turns, in an order that changes, each after a CHECKPOINT, and each turn gives one ratio: whatever
 else is slow for a while is slow for both. What counts is the median of these ratios.
 """
 
+import contextlib
 import os
 import time
 
+from . import guarding, slony
 from .bed import say, tps
 from .table import Table, spread
 
@@ -14,6 +17,8 @@ CLIENTS = "8"
 ROWS = 100_000
 # So many clients must not wait for one another's branches: that would hide what a transaction costs.
 LEAST_SCALE = 10
+
+WITHOUT, OURS, SLONY = "without", "pg_switchover", "slony1-2"
 
 BULK = f"""
 CREATE TABLE bulk (id bigint PRIMARY KEY, n int NOT NULL, note text);
@@ -50,39 +55,64 @@ def measures(bed, source, file, options):
     }
 
 
-def turn(bed, source, destination, captured, work):
+@contextlib.contextmanager
+def with_tool(bed, source, destination):
+    """From `init` to `drop`."""
+    bed.tool(source, destination, "init", "-q")
+    yield
+    bed.tool(source, destination, "drop", "-q")
+
+
+def turn(bed, source, destination, kind, work):
     """One turn of all measures."""
-    if captured:
-        bed.tool(source, destination, "init", "-q")
-    source.query("TRUNCATE loaded")
-    source.query("VACUUM")
-    result = {name: measure() for name, measure in work.items()}
-    if captured:
-        bed.tool(source, destination, "drop", "-q")
-    return result
+    captures = {OURS: with_tool(bed, source, destination), SLONY: slony.capturing(bed, source)}
+    with captures.get(kind, contextlib.nullcontext()):
+        source.query("TRUNCATE loaded")
+        source.query("VACUUM")
+        return {name: measure() for name, measure in work.items()}
 
 
-def run(bed, options):
-    """Prints the table."""
-    scale = max(options.scale, LEAST_SCALE)
-    found = {}
+def kinds(number, absent):
+    """What is measured in a turn: Slony-I in half of them."""
+    some = [WITHOUT, OURS] if number % 2 else [OURS, WITHOUT]
+    return some if absent or number % 2 else [*some, SLONY]
+
+
+def capture(bed, options):
+    """Prints what capture costs."""
+    scale, turns = max(options.scale, LEAST_SCALE), 2 * options.rounds
+    absent = slony.missing(bed)
+    found = []
     with bed.servers("source", "destination") as (source, destination):
         file = os.path.join(source.directory, "rows")
         for server in (source, destination):
             bed.pgbench(server, "-i", "-q", "-s", str(scale) if server is source else "1")
+            # Slony-I wants one.
+            server.query(guarding.KEY)
         source.query(BULK.format(file=file))
         destination.query(BULK.split("INSERT")[0])
-        for number in range(2 * options.rounds):
-            results = {}
-            for captured in (False, True) if number % 2 else (True, False):
-                say(f"overhead, turn {number + 1} of {2 * options.rounds}: {'with' if captured else 'without'} capture")
-                results[captured] = turn(bed, source, destination, captured, measures(bed, source, file, options))
-            for name in results[True]:
-                found.setdefault(name, []).append((results[False][name], results[True][name]))
-    table = Table(f"Cost of capture on the source ({CLIENTS} clients, scale {scale})", "", "without", "with", "ratio")
-    for name, pairs in found.items():
-        without, captured = zip(*pairs)
+        work = measures(bed, source, file, options)
+        for number in range(turns):
+            found.append({})
+            for kind in kinds(number, absent):
+                say(f"overhead, turn {number + 1} of {turns}: {kind}")
+                found[-1][kind] = turn(bed, source, destination, kind, work)
+    table = Table(f"Cost of capture on the source ({CLIENTS} clients, scale {scale})",
+                  "", WITHOUT, OURS, "ratio", SLONY, "ratio ")
+    for name in work:
         digits = 0 if name.endswith("tps") else 2
-        ratios = [one / other for other, one in pairs]
-        table.row(name, spread(without, digits=digits), spread(captured, digits=digits), spread(ratios, digits=2))
+        cells = [spread([results[WITHOUT][name] for results in found], digits=digits)]
+        for kind in (OURS, SLONY):
+            pairs = [(results[WITHOUT][name], results[kind][name]) for results in found if kind in results]
+            cells.append(spread([one for _, one in pairs], digits=digits) if pairs else "not installed")
+            cells.append(spread([one / other for other, one in pairs], digits=2) if pairs else "-")
+        table.row(name, *cells)
     table.print()
+    if absent:
+        print(f"\nslony1-2 is not compared: {absent}", flush=True)
+
+
+def run(bed, options):
+    """Prints both tables."""
+    capture(bed, options)
+    guarding.run(bed, options)

@@ -87,9 +87,13 @@ class Home:
 
 
 class Server:
-    """A running server with the superuser postgres and the database "shop"."""
+    """A running server with the superuser postgres and the database "shop".
 
-    def __init__(self, home, side, bin_directory, psql, settings=""):
+    With a model, a directory, it is a copy of that one, which the first makes: quicker than initdb. Copies have one
+    system identifier, so both sides of a switchover must not be of the same model.
+    """
+
+    def __init__(self, home, side, bin_directory, psql, settings="", model=None):
         self.home, self.side, self._bin, self._psql = home, side, bin_directory, psql
         self._settings = SETTINGS + settings
         self.directory = home.file(side)
@@ -98,7 +102,12 @@ class Server:
         os.mkdir(self.directory, 0o700)
         if self._user():
             shutil.chown(self.directory, "postgres", "postgres")
-        self._create()
+        if model and os.path.exists(model):
+            self._copy(model, self.data)
+        else:
+            self._create()
+            if model:
+                self._copy(self.data, model)
         self._start()
         self.version = self.query("SHOW server_version", database="postgres").split()[0]
         self.query("CREATE DATABASE shop", database="postgres")
@@ -115,6 +124,11 @@ class Server:
         return subprocess.Popen(
             arguments, cwd=self.directory, start_new_session=True, env=self.home.environment, **self._user(), **more
         )
+
+    def _copy(self, one, other):
+        """Copies files with their owners."""
+        if subprocess.run(["cp", "-a", one, other]).returncode:
+            raise Failure(f"{one} could not be copied")
 
     def _create(self):
         password = os.path.join(self.directory, "password")

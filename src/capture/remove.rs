@@ -7,6 +7,9 @@ use crate::lock::{self, Locks, Patience};
 use crate::session::Session;
 use crate::stop::Stop;
 
+/// Functions that one transaction removes.
+const FUNCTIONS_AT_ONCE: usize = 100;
+
 /// Removes every trigger and the schema. DROP TRIGGER needs ACCESS EXCLUSIVE on its table, so it waits
 /// for readers too, a bounded time and one table after the other.
 ///
@@ -39,6 +42,7 @@ pub fn remove(
         let work = (Some(&locks), sql.as_str());
         lock::transaction(session, observer, patience, stop, &what, work)?;
     }
+    remove_functions(session, observer, patience, stop)?;
     // Whoever asks holds a lock on the sequence that is read first, and waits for the log that we have locked
     // by then: askers would keep us from the schema for as long as any come. A function's removal waits for
     // nobody who calls it.
@@ -53,4 +57,25 @@ pub fn remove(
         work,
     )?;
     lock::drop_schema(session, observer, patience, stop)
+}
+
+/// Removes the functions of the tables, some at a time: each is a lock to the end of its transaction, and those of
+/// thousands of tables are more than the server has room for.
+fn remove_functions(
+    session: &mut Session,
+    observer: &mut Session,
+    patience: Patience,
+    stop: &Stop,
+) -> Result<()> {
+    let sql = "SELECT p.oid::pg_catalog.regprocedure::text FROM pg_catalog.pg_proc p
+                WHERE p.pronamespace = pg_catalog.to_regnamespace('switchover')
+                  AND p.proname ~ '^(capture|read)_[0-9]+$'";
+    let what = "remove the functions of the tables";
+    let rows = session.query("list our functions", sql, &[])?;
+    let names: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    for some in names.chunks(FUNCTIONS_AT_ONCE) {
+        let sql = format!("DROP FUNCTION IF EXISTS {};", some.join(", "));
+        lock::transaction(session, observer, patience, stop, what, (None, &sql))?;
+    }
+    Ok(())
 }

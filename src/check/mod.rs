@@ -216,6 +216,12 @@ impl Looked {
         ended.map(|()| answer)
     }
 
+    /// Returns the number of the sequences.
+    fn sequences(&self) -> usize {
+        let catalog = self.catalog.as_ref();
+        catalog.map_or(0, |catalog| catalog.sequences.len())
+    }
+
     /// Returns the oids of the selected tables; with `partitions`, of their partitions too.
     fn table_oids(&self, partitions: bool) -> Vec<Oid> {
         let Some(catalog) = &self.catalog else {

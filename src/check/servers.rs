@@ -97,8 +97,12 @@ pub(super) fn compare(
         Ok(row.get::<_, i64>(0))
     });
     if let Some(needed) = needed {
-        findings.extend(lock_table(Side::Source, oids.len() as i64, from.lock_table));
-        findings.extend(lock_table(Side::Destination, needed, to.lock_table));
+        // A cycle reads all sequences in one transaction, and the first sets them all in one.
+        let sequences = source.sequences() as i64;
+        let here = sequences + oids.len() as i64;
+        findings.extend(lock_table(Side::Source, here, from.lock_table));
+        let there = sequences + needed;
+        findings.extend(lock_table(Side::Destination, there, to.lock_table));
     }
 }
 
@@ -233,9 +237,9 @@ fn lock_table(side: Side, needed: i64, holds: i64) -> Option<Finding> {
         Finding::spoils(
             side,
             format!(
-                "the {side}'s lock table holds {holds} locks, and to lock every table at once takes {needed}"
+                "the {side}'s lock table holds {holds} locks, and to lock every table and sequence at once takes {needed}"
             ),
-            "raise max_locks_per_transaction there",
+            "raise max_locks_per_transaction there, and restart it",
         )
     })
 }

@@ -28,6 +28,9 @@ pub fn init(options: &Options, both: &mut Both, stop: &Stop) -> Result<()> {
     refuse_foreign(&catalog)?;
     refuse_large_objects(&mut both.source, &selection)?;
     refuse_powerless(both, &catalog)?;
+    for session in [&mut both.source, &mut both.destination] {
+        refuse_few_locks(session, catalog.sequences.len() as i64)?;
+    }
     // Where the tables are on the destination already, a difference is better known now.
     let theirs = Catalog::read(&mut both.destination, &Selection::default())?;
     if !theirs.relations.is_empty() {
@@ -115,6 +118,29 @@ fn refuse_powerless(both: &mut Both, catalog: &Catalog) -> Result<()> {
             )))
         }
     }
+}
+
+/// Refuses a server that has no room for the locks of a cycle, which reads all sequences in one transaction, and
+/// the first sets them all in one. Of tables it locks those that have changed: only `check` can warn of that.
+fn refuse_few_locks(session: &mut Session, sequences: i64) -> Result<()> {
+    let sql = "SELECT pg_catalog.current_setting('max_locks_per_transaction')::int8,
+                      pg_catalog.current_setting('max_connections')::int8
+                      + pg_catalog.current_setting('max_prepared_transactions')::int8";
+    let row = session.query_one("read the size of the lock table", sql, &[])?;
+    let (each, processes): (i64, i64) = (row.get(0), row.get(1));
+    let holds = each * processes;
+    if sequences <= holds {
+        return Ok(());
+    }
+    let side = session.side();
+    Err(Error::failed(format!(
+        "the {side}'s lock table holds {holds} locks, and a cycle locks all {sequences} sequences at once"
+    ))
+    .mend(format!(
+        "raise max_locks_per_transaction there from {each} to {}, and restart it",
+        // Others lock something, too.
+        sequences * 2 / processes + 1
+    )))
 }
 
 /// Returns the session's role, quoted.

@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use super::{Untouched, copied, fill, pair, refused};
-use crate::support::cluster::Cluster;
-use crate::support::pair::Pair;
+use crate::support::cluster::{Builder, Cluster};
+use crate::support::pair::{DATABASE, Pair};
 use crate::support::{compare, servers};
 
 #[test]
@@ -173,4 +173,71 @@ fn a_standard_output_that_is_full_is_a_failure() {
         told.contains("could not write to standard output"),
         "{told}"
     );
+}
+
+/// A server with room for few locks.
+fn few_locks(version: u32) -> Builder {
+    [
+        ("max_locks_per_transaction", "10"),
+        ("max_connections", "12"),
+        ("max_wal_senders", "0"),
+        ("max_worker_processes", "0"),
+        ("max_prepared_transactions", "0"),
+        ("autovacuum_max_workers", "1"),
+    ]
+    .iter()
+    .fold(Cluster::builder(version), |builder, (name, value)| {
+        builder.setting(name, value)
+    })
+}
+
+#[test]
+fn too_few_locks_for_the_sequences_are_told_before_anything_is_made() {
+    for source_is_small in [true, false] {
+        let small = |is: bool, version| match is {
+            true => few_locks(version),
+            false => Cluster::builder(version),
+        };
+        let pair = Pair::from_builders(small(source_is_small, 15), small(!source_is_small, 18));
+        pair.on_both(
+            "CREATE TABLE public.t (id int PRIMARY KEY);
+             DO $$ BEGIN FOR i IN 1..130 LOOP EXECUTE format('CREATE SEQUENCE public.s%s', i); END LOOP; END $$",
+        );
+        let side = if source_is_small {
+            "source"
+        } else {
+            "destination"
+        };
+        refused(
+            pair.run(&["init", "-q"]),
+            1,
+            &[
+                &format!(
+                    "the {side}'s lock table holds 120 locks, and a cycle locks all 130 sequences at once"
+                ),
+                "raise max_locks_per_transaction there from 10 to 22",
+            ],
+        );
+        no_schema_of_ours(&pair);
+    }
+}
+
+#[test]
+fn the_functions_of_more_tables_than_can_be_locked_at_once_are_removed() {
+    let pair = Pair::from_builders(few_locks(15), Cluster::builder(18));
+    // Each by itself: there is no room for more.
+    pair.on_both("SELECT format('CREATE TABLE public.t%s (id int PRIMARY KEY)', g) FROM generate_series(1, 250) AS g \\gexec");
+    pair.run(&["init", "-q"]).expect(0);
+    let drop_at_once = "DROP SCHEMA switchover CASCADE";
+    let refused = pair.source.try_psql(DATABASE, drop_at_once).unwrap_err();
+    assert!(refused.contains("out of shared memory"), "{refused}");
+    pair.run(&["drop", "-q"]).expect(0);
+    no_schema_of_ours(&pair);
+}
+
+/// Too few locks even for pg_dump.
+fn no_schema_of_ours(pair: &Pair) {
+    let ours = "SELECT count(*) FROM pg_namespace WHERE nspname = 'switchover'";
+    assert_eq!(pair.on_source(ours), "0");
+    assert_eq!(pair.on_destination(ours), "0");
 }
