@@ -21,6 +21,7 @@ BOTH = (
     "CREATE TRIGGER t AFTER UPDATE ON {t} REFERENCING NEW TABLE AS new_rows OLD TABLE AS old_rows FOR EACH STATEMENT"
     " EXECUTE FUNCTION way.%s()"
 )
+UPDATE = ROW.replace("INSERT OR ", "")
 WHEN = ROW.replace("EXECUTE", "WHEN (current_setting('session_replication_role') = 'replica') EXECUTE")
 
 WAYS = {
@@ -30,9 +31,10 @@ WAYS = {
     "row: the same, key as bigint": ROW % "native",
     "row: a shared advisory lock only": ROW % "advisory",
     "row: a WHEN that is false": WHEN % "nothing",
-    "row: ENABLE REPLICA": ROW % "nothing" + "; ALTER TABLE {t} ENABLE REPLICA TRIGGER t",
-    "row: keys in a block with EXCEPTION": ROW % "block",
-    "row: keys in one statement": ROW % "one_statement",
+    "row: an entry, by turns, behind the fence": ROW % "turns",
+    "row: keys in one statement, no block": ROW % "one_statement",
+    "row: what is used (keys in a block with EXCEPTION)": None,
+    "row: as few expressions as can be (UPDATE only)": UPDATE % "one_event",
     "statement: NEW TABLE, an entry per row": NEW.replace("%s", "rows"),
     "statement: NEW TABLE, one array": NEW.replace("%s", "arrays"),
     "statement: both tables (UPDATE only)": BOTH % "rows_of_both",
@@ -71,16 +73,18 @@ def many(source, table, statement, undo, rounds):
 
 def run(bed, options):
     """Prints the table."""
-    with bed.servers("source", settings="synchronous_commit = off\nautovacuum = off\n") as (source,):
+    with bed.servers("source", "destination", settings="synchronous_commit = off\nautovacuum = off\n") as (source, destination):
         source.load(os.path.join(ROOT, "scripts", "benchmark", "capturing.sql"))
         file = os.path.join(source.directory, "rows")
         tables = [f"way{number}" for number in range(len(WAYS))]
         for table, triggers in zip(tables, WAYS.values()):
-            source.query(
-                f"CREATE TABLE {table} (id bigint PRIMARY KEY, n int NOT NULL, note text) WITH (fillfactor = 50);"
-                f"INSERT INTO {table} SELECT i, 0, repeat('x', 100) FROM generate_series(1, {ROWS}) i;"
-                + triggers.format(t=table)
-            )
+            made = f"CREATE TABLE {table} (id bigint PRIMARY KEY, n int NOT NULL, note text) WITH (fillfactor = 50);"
+            source.query(made + f"INSERT INTO {table} SELECT i, 0, repeat('x', 100) FROM generate_series(1, {ROWS}) i")
+            if triggers:
+                source.query(triggers.format(t=table))
+            else:
+                destination.query(made)
+                bed.tool(source, destination, "init", "-q", "-t", f"public.{table}")
         source.query(f"COPY (SELECT id + {ROWS}, n, note FROM way0) TO '{file}'")
         source.query("VACUUM ANALYZE")
         source.query("CHECKPOINT")

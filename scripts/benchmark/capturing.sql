@@ -40,34 +40,28 @@ BEGIN
     RETURN NULL;
 END $$;
 
-CREATE FUNCTION way.block() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
-DECLARE
-    changed_id text;
-    former_id text;
+-- What every way does that may be switched over: which log is written, and, behind its lock, the fence.
+CREATE FUNCTION way.turns() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
-    BEGIN
-        IF TG_OP = 'DELETE' THEN
-            changed_id := pg_catalog.concat(OLD.id);
-        ELSE
-            changed_id := pg_catalog.concat(NEW.id);
-            IF TG_OP = 'UPDATE' THEN
-                former_id := pg_catalog.concat(OLD.id);
-            END IF;
-        END IF;
-    EXCEPTION WHEN OTHERS THEN
-        changed_id := NULL;
-        former_id := NULL;
-    END;
     IF pg_catalog.pg_sequence_last_value('way.turn'::regclass) IS NULL THEN
-        INSERT INTO way.log (table_id, row_id) VALUES (16384, changed_id);
-    END IF;
-    IF former_id <> changed_id THEN
-        INSERT INTO way.log (table_id, row_id) VALUES (16384, former_id);
+        INSERT INTO way.log (table_id, row_id) VALUES (16384, pg_catalog.concat(NEW.id));
     END IF;
     IF pg_catalog.pg_sequence_last_value('way.fence'::regclass) IS NOT NULL THEN
         RAISE 'refused';
     END IF;
     RETURN NULL;
+END $$;
+
+-- As few expressions as there can be: called by updates only, for a key that never loses its columns.
+CREATE FUNCTION way.one_event() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    IF pg_catalog.pg_sequence_last_value('way.turn'::regclass) IS NULL THEN
+        INSERT INTO way.log (table_id, row_id) VALUES (16384, NEW.id::text);
+        IF pg_catalog.pg_sequence_last_value('way.fence'::regclass) IS NULL AND OLD.id = NEW.id THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+    RAISE 'refused';
 END $$;
 
 -- Makes a trigger function that notes something while nothing has been switched over.
