@@ -1,32 +1,36 @@
 -- What a cycle reads, in one message. Runs behind drift.sql.
 
--- last_value and is_called of every captured sequence, as they are now.
-CREATE OR REPLACE FUNCTION switchover.read_sequences()
-RETURNS TABLE (id oid, last_value bigint, is_called boolean)
+-- Every captured sequence as it is now: oid, last_value and is_called, with blanks between them, and commas between
+-- the sequences. One text, because they are many where tables are many, and a row of each takes longer than all the rest.
+CREATE OR REPLACE FUNCTION switchover.read_sequences() RETURNS text
 LANGUAGE plpgsql AS $$
-#variable_conflict use_column
 DECLARE
-    uncalled oid[] := '{}';
+    answer text;
+    others oid[];
+    one oid;
+    found record;
 BEGIN
-    FOR id, last_value IN
-        SELECT s.sequence_id, pg_catalog.pg_sequence_last_value(s.sequence_id)
-          FROM switchover.captured_sequence s
-          -- A sequence that was dropped since is reported by the look at what has drifted.
-          JOIN pg_catalog.pg_class c ON c.oid = s.sequence_id
-    LOOP
-        IF last_value IS NULL THEN
-            uncalled := uncalled || id;
-        ELSE
-            is_called := true;
-            RETURN NEXT;
+    BEGIN
+        SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', q.id, q.last_value, 't'), ',')
+                   FILTER (WHERE q.last_value IS NOT NULL),
+               pg_catalog.array_agg(q.id) FILTER (WHERE q.last_value IS NULL)
+          INTO answer, others
+          -- OFFSET 0: asked once.
+          FROM (SELECT s.sequence_id AS id, pg_catalog.pg_sequence_last_value(s.sequence_id) AS last_value
+                  FROM switchover.captured_sequence s OFFSET 0) q;
+    EXCEPTION WHEN undefined_table OR undefined_object OR internal_error THEN
+        -- One was dropped, which the look at what has drifted reports. The rest is read one by one.
+        answer := NULL;
+        others := ARRAY(SELECT s.sequence_id FROM switchover.captured_sequence s);
+    END;
+    -- Not called since their creation, RESTART or setval(..., false): only the relations tell.
+    FOREACH one IN ARRAY COALESCE(others, '{}') LOOP
+        IF EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = one) THEN
+            EXECUTE pg_catalog.format('SELECT s.last_value, s.is_called FROM %s s', one::pg_catalog.regclass) INTO found;
+            answer := pg_catalog.concat_ws(',', answer, pg_catalog.concat_ws(' ', one, found.last_value, found.is_called));
         END IF;
     END LOOP;
-    -- Not called since their creation, RESTART or setval(..., false): only the relations tell.
-    FOREACH id IN ARRAY uncalled LOOP
-        EXECUTE pg_catalog.format('SELECT s.last_value, s.is_called FROM %s s', id::pg_catalog.regclass)
-           INTO last_value, is_called;
-        RETURN NEXT;
-    END LOOP;
+    RETURN answer;
 END
 $$;
 
@@ -37,7 +41,7 @@ $$;
 --   table     id, first: number of entries, second: t if the whole table counts as changed
 --   row       id, first: key as a list of literals, second: row as a list of literals; without a second
 --             the row is gone, without a first it is one of a whole table
---   sequence  id, first: last_value, second: is_called; only in the window (may_export false)
+--   sequences first: as read_sequences() answers them; only in the window (may_export false)
 --   export    first: an exported snapshot; more has changed than max_rows and max_bytes let in, so the
 --             rows are not here (or not all) and have to be fetched table by table
 -- Called in a REPEATABLE READ transaction whose snapshot is taken by this very statement.
@@ -125,8 +129,8 @@ BEGIN
     -- Their locks stay until the end of the transaction, and would keep a TRUNCATE ... RESTART IDENTITY
     -- waiting for an ordinary cycle, which therefore reads the sequences in another session.
     IF NOT may_export THEN
-        RETURN QUERY SELECT 'sequence'::text, s.id, s.last_value::text, s.is_called::text
-                       FROM switchover.read_sequences() s;
+        kind := 'sequences'; id := NULL; first := switchover.read_sequences(); second := NULL;
+        RETURN NEXT;
     END IF;
 END
 $$;
@@ -138,7 +142,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
     written oid;
 BEGIN
-    PERFORM FROM switchover.read_sequences();
+    PERFORM switchover.read_sequences();
     PERFORM pg_catalog.set_config('lock_timeout', '10', true);
     FOR written IN
         SELECT m.table_id

@@ -133,11 +133,12 @@ impl Reader {
         let sql = format!(
             "SELECT {pending}, pg_catalog.pg_relation_size('switchover.change_log_1'::pg_catalog.regclass)
                              + pg_catalog.pg_relation_size('switchover.change_log_2'::pg_catalog.regclass);
-             SELECT id, last_value, is_called FROM switchover.read_sequences() WHERE {all} AND NOT ({pending});"
+             SELECT switchover.read_sequences() WHERE {all} AND NOT ({pending});"
         );
         let read = self.session.simple("look for changes", &sql);
         let rows = read.map_err(explain_sequences)?;
         let (seen, sequences) = rows.split_first().ok_or_else(broken_answer)?;
+        let sequences = sequences.first().map_or("", |row| text(row, 0));
         if is_true(text(seen, 0)) {
             return Ok(None);
         }
@@ -213,10 +214,11 @@ impl Reader {
 
     /// Reads the sequences as they are now, which is later than the snapshot: never behind its rows.
     fn read_sequences(&mut self) -> Result<Values> {
-        let sql = "SELECT id, last_value, is_called FROM switchover.read_sequences()";
+        let sql = "SELECT switchover.read_sequences()";
         let read = self.flusher.simple("read the sequences", sql);
         let rows = read.map_err(explain_sequences)?;
-        changes::sequences(&self.sequence_names, &rows)
+        let answer = rows.first().map_or("", |row| text(row, 0));
+        changes::sequences(&self.sequence_names, answer)
     }
 
     /// Exports the snapshot of the cycle that is open.

@@ -110,7 +110,7 @@ impl Changes {
                     key: row.get(2).map(String::from),
                     contents: row.get(3).map(String::from),
                 }),
-                "sequence" => note(&mut changes.sequences, names, [text(row, 1), first, second])?,
+                "sequences" => changes.sequences = sequences(names, first)?,
                 // Twice in the final cycle: when the lock was granted, and when all was read.
                 "lock" if changes.lock_ms.is_none() => changes.lock_ms = first.parse().ok(),
                 "lock" | "granted" => {}
@@ -137,37 +137,26 @@ impl Changes {
 /// The sequences that are carried over, by oid.
 pub type SequenceNames = BTreeMap<Oid, QualifiedName>;
 
-/// Reads the answer of `read_sequences()`.
+/// Reads the answer of `read_sequences()`; those that are not carried over are left out.
 ///
 /// # Errors
 /// It is not one.
-pub fn sequences(names: &SequenceNames, rows: &[SimpleQueryRow]) -> Result<Values> {
+pub fn sequences(names: &SequenceNames, answer: &str) -> Result<Values> {
     let mut values = Values::new();
-    for row in rows {
-        note(
-            &mut values,
-            names,
-            [0, 1, 2].map(|column| text(row, column)),
-        )?;
+    for sequence in answer.split(',').filter(|one| !one.is_empty()) {
+        let mut fields = sequence.split(' ');
+        let mut field = || fields.next().ok_or_else(broken_answer);
+        let (oid, last_value, is_called) = (field()?, field()?, field()?);
+        let oid = oid.parse().map_err(|_| broken_answer())?;
+        if let Some(name) = names.get(&oid) {
+            let value = Value {
+                last_value: last_value.parse().map_err(|_| broken_answer())?,
+                is_called: is_true(is_called),
+            };
+            values.insert(name.clone(), value);
+        }
     }
     Ok(values)
-}
-
-/// Notes one sequence, unless it is none of those that are carried over.
-fn note(
-    values: &mut Values,
-    names: &SequenceNames,
-    [oid, last_value, is_called]: [&str; 3],
-) -> Result<()> {
-    let oid = oid.parse().map_err(|_| broken_answer())?;
-    if let Some(name) = names.get(&oid) {
-        let value = Value {
-            last_value: last_value.parse().map_err(|_| broken_answer())?,
-            is_called: is_true(is_called),
-        };
-        values.insert(name.clone(), value);
-    }
-    Ok(())
 }
 
 /// A boolean, printed by its type or by a cast.
@@ -179,4 +168,26 @@ pub fn is_true(text: &str) -> bool {
 pub fn broken_answer() -> Error {
     Error::failed("the source answered read_changes() in a form that is not understood")
         .mend("its schema switchover may be from another version: run init again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sequences_come_in_one_text() {
+        let name = |name: &str| QualifiedName::new("public", name);
+        let names = SequenceNames::from([(7, name("a")), (8, name("b"))]);
+        let value = |last_value, is_called| Value {
+            last_value,
+            is_called,
+        };
+        let read = sequences(&names, "7 -5 t,9 3 t,8 1 f").unwrap();
+        let wanted = Values::from([(name("a"), value(-5, true)), (name("b"), value(1, false))]);
+        assert_eq!(read, wanted);
+        assert_eq!(sequences(&names, "").unwrap(), Values::new());
+        for broken in ["7", "7 x t", "7 1", "x 1 t"] {
+            assert!(sequences(&names, broken).is_err(), "{broken}");
+        }
+    }
 }
