@@ -347,7 +347,13 @@ fn move_keys(pair: &Pair, tables: &[&Keyed]) {
             .into_iter()
             .for_each(|writer| writer.join().unwrap());
         assert!(rounds.load(Ordering::Relaxed) >= 2, "nobody wrote");
+        // What is small goes in one message, as it must in the window: COPY would cover up that this cannot be.
+        pair.run(&["sync", "-q"]).expect(0);
         pair.on_source(&(styled(3) + &all(&|table| table.change(3))));
+        let small = pair.run(&["sync", "-v", "--max-pending=100000"]).expect(0);
+        assert!(small.stderr.contains("cycle "), "{}", small.report());
+        assert!(!small.stderr.contains("by COPY"), "{}", small.report());
+        pair.on_source(&(styled(3) + &all(&|table| table.change(4))));
         pair.run(&["switch", "-q"]).expect(0);
         // A table without a key is copied as a whole after a change, and only then.
         assert_eq!(pair.on_destination(at_rest), copied);
