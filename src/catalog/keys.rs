@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use crate::error::Result;
 use crate::session::Session;
 
-use super::{Oid, Relation, oids};
+use super::read::oids;
+use super::{Oid, Relation};
 
 /// The columns that identify a row, of a unique index over NOT NULL columns.
 #[derive(Debug, Clone)]

@@ -11,10 +11,11 @@ pub mod objects;
 mod order;
 mod pattern;
 mod policies;
+mod read;
 mod schema;
 mod types;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use compare::{compare, refuse_differences};
 pub use compare_sequences::looser_sequences;
@@ -220,13 +221,13 @@ impl Catalog {
     /// As the server says; a pattern that matches nothing.
     pub fn read(session: &mut Session, selection: &Selection) -> Result<Catalog> {
         let database = read_database(session)?;
-        let (mut relations, mut foreign_tables) = read_relations(session)?;
+        let (mut relations, mut foreign_tables) = read::relations(session)?;
         relations.sort_by(|one, other| one.name.cmp(&other.name));
         selection.apply(&mut relations, &mut foreign_tables)?;
-        let types = read_columns(session, &mut relations)?;
+        let types = read::columns(session, &mut relations)?;
         keys::read_keys(session, &mut relations)?;
-        let foreign_keys = read_foreign_keys(session)?;
-        let mut sequences = read_sequences(session)?;
+        let foreign_keys = read::foreign_keys(session)?;
+        let mut sequences = read::sequences(session)?;
         // A sequence goes with the table that owns it: without the one the other is of no use there.
         let kept: BTreeSet<Oid> = relations
             .iter()
@@ -292,126 +293,4 @@ pub fn refuse_same_database(source: &Database, destination: &Database) -> Result
         source.name, source.identity
     ))
     .mend("check --source and --dest"))
-}
-
-fn read_relations(session: &mut Session) -> Result<(Vec<Relation>, Vec<QualifiedName>)> {
-    let rows = session.query("list the relations", include_str!("relations.sql"), &[])?;
-    let mut relations = Vec::new();
-    let mut foreign_tables = Vec::new();
-    let mut partitions: HashMap<Oid, Vec<Partition>> = HashMap::new();
-    let mut partition_rows: HashMap<Oid, f64> = HashMap::new();
-    for row in rows {
-        let name = QualifiedName::new(row.get::<_, String>(1), row.get::<_, String>(2));
-        let kind: String = row.get(3);
-        if let Some(root) = row.get::<_, Option<Oid>>(5) {
-            partitions.entry(root).or_default().push(Partition {
-                oid: row.get(0),
-                name,
-                leaf: kind != "p",
-                foreign: kind == "f",
-                pages: row.get(7),
-                bytes: row.get(6),
-            });
-            if kind != "p" {
-                *partition_rows.entry(root).or_default() += row.get::<_, f64>(8);
-            }
-            continue;
-        }
-        if kind == "f" {
-            foreign_tables.push(name);
-            continue;
-        }
-        relations.push(Relation {
-            oid: row.get(0),
-            name,
-            partitioned: kind == "p",
-            unlogged: row.get::<_, String>(4) == "u",
-            owner: row.get(9),
-            owned: row.get(10),
-            columns: Vec::new(),
-            key: None,
-            partitions: Vec::new(),
-            bytes: row.get(6),
-            pages: row.get(7),
-            rows: row.get(8),
-        });
-    }
-    for relation in relations.iter_mut().filter(|relation| relation.partitioned) {
-        relation.partitions = partitions.remove(&relation.oid).unwrap_or_default();
-        relation.bytes = relation
-            .partitions
-            .iter()
-            .map(|partition| partition.bytes)
-            .sum();
-        relation.rows = partition_rows.get(&relation.oid).copied().unwrap_or(0.0);
-    }
-    Ok((relations, foreign_tables))
-}
-
-fn oids(relations: &[Relation]) -> Vec<Oid> {
-    relations.iter().map(|relation| relation.oid).collect()
-}
-
-/// Reads the columns, and returns the types that they are made of.
-fn read_columns(session: &mut Session, relations: &mut [Relation]) -> Result<types::Types> {
-    let rows = session.query(
-        "list the columns",
-        include_str!("columns.sql"),
-        &[&oids(relations)],
-    )?;
-    let used: BTreeSet<Oid> = rows.iter().map(|row| row.get(2)).collect();
-    let types = types::read(session, &used.into_iter().collect::<Vec<_>>())?;
-    let mut columns: BTreeMap<Oid, Vec<Column>> = BTreeMap::new();
-    for row in rows {
-        let type_oid: Oid = row.get(2);
-        columns.entry(row.get(0)).or_default().push(Column {
-            name: row.get(1),
-            type_name: types.spell(type_oid, row.get(3)),
-            not_null: row.get(4),
-            generated: !row.get::<_, String>(5).is_empty(),
-            binary_form: types.binary_form(type_oid),
-            plain_text: types.plain_text(type_oid),
-        });
-    }
-    for relation in relations {
-        relation.columns = columns.remove(&relation.oid).unwrap_or_default();
-    }
-    Ok(types)
-}
-
-fn read_foreign_keys(session: &mut Session) -> Result<Vec<ForeignKey>> {
-    let rows = session.query(
-        "list the foreign keys",
-        include_str!("foreign_keys.sql"),
-        &[],
-    )?;
-    Ok(rows
-        .iter()
-        .map(|row| ForeignKey {
-            name: row.get(0),
-            from: row.get(1),
-            to: row.get(2),
-        })
-        .collect())
-}
-
-fn read_sequences(session: &mut Session) -> Result<Vec<Sequence>> {
-    let rows = session.query("list the sequences", include_str!("sequences.sql"), &[])?;
-    Ok(rows
-        .iter()
-        .map(|row| Sequence {
-            oid: row.get(0),
-            name: QualifiedName::new(row.get::<_, String>(1), row.get::<_, String>(2)),
-            owner: row.get(3),
-            how: SequenceType {
-                type_name: row.get(4),
-                start: row.get(5),
-                increment: row.get(6),
-                lowest: row.get(7),
-                highest: row.get(8),
-                cache: row.get(9),
-                cycles: row.get(10),
-            },
-        })
-        .collect())
 }
