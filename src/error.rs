@@ -211,7 +211,7 @@ fn usual_mend(side: Side, state: &str, said: &str) -> Option<&'static str> {
             Some("create the destination database with ENCODING 'UTF8' TEMPLATE template0")
         }
         ("53100", _) => Some("make room there, then run it again"),
-        // What it runs out of is the lock table: all else in shared memory has its size from the start.
+        // Nearly always of the lock table: little else in shared memory grows.
         ("53200", _) if said.contains("out of shared memory") => {
             Some("raise max_locks_per_transaction there, and restart it")
         }

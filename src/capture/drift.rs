@@ -179,10 +179,7 @@ impl Capture {
     /// # Errors
     /// As the server says.
     pub fn read(session: &mut Session) -> Result<Capture> {
-        let sql = "SELECT c.table_id, c.schema_name, c.table_name, c.shape, s.shape, c.key_columns, c.functions
-                     FROM switchover.captured c
-                     LEFT JOIN switchover.shapes(ARRAY(SELECT table_id FROM switchover.captured)) s
-                       ON s.table_id = c.table_id";
+        let sql = include_str!("captured.sql");
         let tables = session.query("list the captured tables", sql, &[])?;
         let mut changed = read_members(session)?;
         let triggers = session.query(

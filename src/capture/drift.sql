@@ -38,14 +38,18 @@ $$;
 CREATE OR REPLACE FUNCTION switchover.refuse_drifted(relations oid[]) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM switchover.refuse_drifted(r.oid)
-       FROM pg_catalog.unnest(relations) AS r (oid)
-       LEFT JOIN switchover.captured k ON k.table_id = r.oid
-       LEFT JOIN pg_catalog.pg_class c ON c.oid = r.oid
-       LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-       LEFT JOIN switchover.shapes(relations) s ON s.table_id = r.oid
-      WHERE c.relkind = 'p' OR k.schema_name IS DISTINCT FROM n.nspname OR k.table_name IS DISTINCT FROM c.relname
-         OR k.shape IS DISTINCT FROM s.shape;
+    -- Each join by an index: the session that reads has no others, and tables may be many.
+    PERFORM switchover.refuse_drifted(d.oid)
+       FROM (SELECT s.table_id
+               FROM switchover.shapes(relations) s
+               JOIN pg_catalog.pg_class c ON c.oid = s.table_id
+               LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+               LEFT JOIN switchover.captured k ON k.table_id = s.table_id
+              WHERE c.relkind = 'p' OR k.schema_name IS DISTINCT FROM n.nspname OR k.table_name IS DISTINCT FROM c.relname
+                 OR k.shape IS DISTINCT FROM s.shape
+             UNION ALL
+             SELECT r.oid FROM pg_catalog.unnest(relations) AS r (oid)
+              WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = r.oid)) AS d (oid);
 END
 $$;
 

@@ -2,7 +2,9 @@
 
 -- Every captured sequence as it is now: oid, last_value and is_called, with blanks between them, and commas between
 -- the sequences. One text, because they are many where tables are many, and a row of each takes longer than all the rest.
-CREATE OR REPLACE FUNCTION switchover.read_sequences() RETURNS text
+-- An older build's answers otherwise, and cannot be replaced.
+DROP FUNCTION IF EXISTS switchover.read_sequences();
+CREATE FUNCTION switchover.read_sequences() RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
     answer text;

@@ -60,7 +60,7 @@ pub fn remove(
 }
 
 /// Removes the functions of the tables, some at a time: each is a lock to the end of its transaction, and those of
-/// thousands of tables are more than the server has room for.
+/// thousands of tables are more than the server has room for. What a trigger of another name calls goes with the schema.
 fn remove_functions(
     session: &mut Session,
     observer: &mut Session,
@@ -69,7 +69,8 @@ fn remove_functions(
 ) -> Result<()> {
     let sql = "SELECT p.oid::pg_catalog.regprocedure::text FROM pg_catalog.pg_proc p
                 WHERE p.pronamespace = pg_catalog.to_regnamespace('switchover')
-                  AND p.proname ~ '^(capture|read)_[0-9]+$'";
+                  AND p.proname ~ '^(capture|read)_[0-9]+$'
+                  AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgfoid = p.oid)";
     let what = "remove the functions of the tables";
     let rows = session.query("list our functions", sql, &[])?;
     let names: Vec<String> = rows.iter().map(|row| row.get(0)).collect();

@@ -17,7 +17,6 @@ use postgres::error::SqlState;
 use postgres::{Client, Config, SimpleQueryMessage};
 
 use super::failure::{Failure, Problem, is_handshake_failure};
-
 use super::handshake::Sessions;
 use super::settings::{Endpoint, Host, Settings, Target};
 use super::stream::Connector;

@@ -44,7 +44,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Conninfo {
     parameters: Parameters,
     settings: Settings,
-    /// Made at the first connection, and then shared: it reads certificate files.
+    /// Made at the first connection, which checks the certificate files, and then shared.
     tls: Arc<OnceLock<Option<Sessions>>>,
     impatient: bool,
 }

@@ -4,7 +4,6 @@
 //! TLS begins at once, and everything that stands before TLS (libpq manual 54.2.10), or in its place, is
 //! done here. On Unix sockets the driver knows of no TLS; these it keeps to itself.
 
-use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::future::Future;
 use std::io;
@@ -42,10 +41,15 @@ pub(super) struct Connector {
 impl MakeTlsConnect<Socket> for Connector {
     type Stream = Stream;
     type TlsConnect = Opening;
-    type Error = Infallible;
+    type Error = Failed;
 
-    fn make_tls_connect(&mut self, host: &str) -> Result<Opening, Infallible> {
-        let tls = self.tls.clone().filter(|_| self.mode != SslMode::Disable);
+    fn make_tls_connect(&mut self, host: &str) -> Result<Opening, Failed> {
+        let tls = match (self.mode, &self.tls) {
+            (SslMode::Disable, _) => None,
+            (_, Some(tls)) => Some(tls.clone()),
+            // Never in clear for want of it.
+            (_, None) => return Err("TLS is asked for and not set up".into()),
+        };
         Ok(Opening {
             tls,
             host: host.to_string(),

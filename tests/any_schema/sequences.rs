@@ -139,3 +139,20 @@ fn a_sequence_that_was_dropped_keeps_no_other_from_being_read() {
         assert_eq!(pair.on_source(read), "called 1 t, fresh 5 f");
     }
 }
+
+#[test]
+fn init_replaces_what_an_older_build_has_made_otherwise() {
+    let pair = Pair::new(15, 18);
+    pair.on_both("CREATE TABLE t (id serial PRIMARY KEY)");
+    pair.run(&["init", "-q"]).expect(0);
+    pair.on_source(
+        "DROP FUNCTION switchover.read_sequences();
+         CREATE FUNCTION switchover.read_sequences() RETURNS TABLE (id oid, last_value bigint, is_called boolean)
+         LANGUAGE sql AS 'SELECT NULL::oid, NULL::bigint, NULL::boolean'",
+    );
+    pair.run(&["init", "-q"]).expect(0);
+    pair.on_source("INSERT INTO t DEFAULT VALUES");
+    pair.run(&["copy", "-q"]).expect(0);
+    pair.run(&["sync", "-q"]).expect(0);
+    assert_eq!(pair.on_destination("SELECT last_value FROM t_id_seq"), "1");
+}
