@@ -87,7 +87,9 @@ impl Writers {
     pub fn wait_until_refused(&self) {
         wait_for("the writers to be refused", Duration::from_secs(60), || {
             self.shared.refused.load(Ordering::SeqCst) == self.threads.len()
+                || !self.shared.unexpected.lock().unwrap().is_empty()
         });
+        self.expect_no_surprise();
     }
 
     /// How many transactions went through on the destination.
