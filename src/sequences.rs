@@ -6,7 +6,8 @@ use crate::error::Result;
 use crate::ident::{QualifiedName, literal};
 use crate::session::{Session, text};
 
-/// Sequences read by one statement; a query over thousands of relations plans slowly.
+/// Sequences read, or set, by one statement: it keeps a lock on each of them until it has ended, and plans slowly
+/// where it names thousands.
 const PER_STATEMENT: usize = 250;
 
 /// What a sequence holds.
@@ -28,22 +29,52 @@ pub type Values = BTreeMap<QualifiedName, Value>;
 pub fn read(session: &mut Session, names: &[QualifiedName]) -> Result<Values> {
     let mut values = Values::new();
     for chunk in names.chunks(PER_STATEMENT) {
-        let one = |name: &QualifiedName| format!("SELECT s.last_value, s.is_called FROM {name} s");
-        let sql = chunk
-            .iter()
-            .map(one)
-            .collect::<Vec<_>>()
-            .join("\nUNION ALL ");
-        let rows = session.simple("read the sequences", &sql)?;
+        let quoted: Vec<String> = chunk.iter().map(ToString::to_string).collect();
+        // A function answers sooner than the relation, but does not know those that were not called since their
+        // creation, RESTART or setval(..., false).
+        let sql = "SELECT pg_catalog.pg_sequence_last_value(n::pg_catalog.regclass)
+                     FROM pg_catalog.unnest($1::text[]) WITH ORDINALITY AS s (n, place) ORDER BY place";
+        let rows = session.query("read the sequences", sql, &[&quoted])?;
+        let mut others = Vec::new();
         for (name, row) in chunk.iter().zip(&rows) {
-            let value = Value {
-                last_value: text(row, 0).parse().unwrap_or(0),
-                is_called: text(row, 1) == "t",
-            };
-            values.insert(name.clone(), value);
+            match row.get(0) {
+                Some(last_value) => {
+                    let is_called = true;
+                    values.insert(
+                        name.clone(),
+                        Value {
+                            last_value,
+                            is_called,
+                        },
+                    );
+                }
+                None => others.push(name),
+            }
         }
+        read_relations(session, &others, &mut values)?;
     }
     Ok(values)
+}
+
+fn read_relations(
+    session: &mut Session,
+    names: &[&QualifiedName],
+    values: &mut Values,
+) -> Result<()> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let one = |name: &&QualifiedName| format!("SELECT s.last_value, s.is_called FROM {name} s");
+    let sql: Vec<String> = names.iter().map(one).collect();
+    let rows = session.simple("read the sequences", &sql.join("\nUNION ALL "))?;
+    for (name, row) in names.iter().zip(&rows) {
+        let value = Value {
+            last_value: text(row, 0).parse().unwrap_or(0),
+            is_called: text(row, 1) == "t",
+        };
+        values.insert((*name).clone(), value);
+    }
+    Ok(())
 }
 
 /// Returns the statements that set sequences; nothing for none. `setval` is not undone by a rollback,

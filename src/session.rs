@@ -3,6 +3,7 @@
 //! `what` in these calls is an infinitive that completes "could not {what} on the source: …".
 
 use std::io::{self, BufRead, Read, Write};
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,19 @@ const TABLES_ONLY: &str =
 
 /// See [`Session::commit_later`].
 pub const COMMIT_LATER: &str = "SET synchronous_commit = off;";
+
+/// Has both servers work at a time, each for one of these.
+pub fn side_by_side<A, B: Send>(
+    source: impl FnOnce() -> A,
+    destination: impl FnOnce() -> B + Send,
+) -> (A, B) {
+    std::thread::scope(|scope| {
+        let there = scope.spawn(destination);
+        let here = source();
+        let there = there.join();
+        (here, there.unwrap_or_else(|panic| resume_unwind(panic)))
+    })
+}
 
 /// One connection to one of the two databases. Its transaction, if any, ends with it.
 pub struct Session {
@@ -167,7 +181,8 @@ impl Session {
         result
     }
 
-    /// Runs one statement with parameters and returns its rows (two round trips).
+    /// Runs one statement with parameters and returns its rows: two round trips, or one without parameters, whose
+    /// types the server need not be asked for.
     ///
     /// # Errors
     /// As the server says.
@@ -177,7 +192,10 @@ impl Session {
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>> {
-        self.call(what, |client| client.query(sql, params))
+        self.call(what, |client| match params {
+            [] => client.query_typed(sql, &[]),
+            _ => client.query(sql, params),
+        })
     }
 
     /// Runs one statement with parameters that must return one row.
@@ -190,7 +208,10 @@ impl Session {
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Row> {
-        self.call(what, |client| client.query_one(sql, params))
+        self.call(what, |client| match params {
+            [] => client.query_typed_one(sql, &[]),
+            _ => client.query_one(sql, params),
+        })
     }
 
     /// Runs statements in one message, one round trip, and returns all their rows as text.

@@ -74,7 +74,7 @@ pub(super) fn read_keys(session: &mut Session, relations: &mut [Relation]) -> Re
             };
             let key_column = KeyColumn {
                 name,
-                type_name: row.get(7),
+                type_name: column.base_type.clone(),
                 equals: row.get(4),
                 collate: row
                     .get::<_, Option<String>>(5)

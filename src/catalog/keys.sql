@@ -6,7 +6,17 @@
 -- are not one row.
 -- Written so that nothing is left to the planner: with old statistics of the catalog it would do all of it
 -- anew for every operator class there is, which takes a minute for some thousand tables.
-WITH equality AS MATERIALIZED (
+WITH key AS MATERIALIZED (
+    SELECT i.*
+      FROM pg_catalog.pg_index i
+     WHERE i.indrelid = ANY ($1)
+       AND i.indisunique AND i.indisvalid AND i.indislive
+       AND i.indpred IS NULL AND i.indexprs IS NULL
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute n
+                        WHERE n.attrelid = i.indrelid AND NOT n.attnotnull
+                          AND n.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+                       OFFSET 0)
+), equality AS MATERIALIZED (
     SELECT opc.oid AS opclass, pg_catalog.format('OPERATOR(%I.%s)', opn.nspname, op.oprname) AS equals
       FROM pg_catalog.pg_opclass opc
       JOIN pg_catalog.pg_am am ON am.oid = opc.opcmethod
@@ -15,16 +25,8 @@ WITH equality AS MATERIALIZED (
       JOIN pg_catalog.pg_operator op ON op.oid = ao.amopopr
        AND CASE am.amname WHEN 'btree' THEN ao.amopstrategy = 3 ELSE op.oprname = '=' END
       JOIN pg_catalog.pg_namespace opn ON opn.oid = op.oprnamespace
-), key AS MATERIALIZED (
-    SELECT i.*
-      FROM pg_catalog.pg_index i
-     WHERE i.indrelid = ANY ($1)
-       AND i.indisunique AND i.indisvalid AND i.indislive
-       AND i.indpred IS NULL AND i.indexprs IS NULL
-       AND NOT EXISTS (SELECT FROM pg_catalog.generate_series(0, i.indnkeyatts - 1) AS p
-                         JOIN pg_catalog.pg_attribute n
-                           ON n.attrelid = i.indrelid AND n.attnum = i.indkey[p]
-                        WHERE NOT n.attnotnull)
+     -- Those in use are few.
+     WHERE opc.oid = ANY (ARRAY(SELECT DISTINCT pg_catalog.unnest(k.indclass::oid[]) FROM key k))
 )
 SELECT i.indrelid,
        (SELECT ic.relname::text FROM pg_catalog.pg_class ic WHERE ic.oid = i.indexrelid) AS index_name,
@@ -36,18 +38,7 @@ SELECT i.indrelid,
           FROM pg_catalog.pg_collation co JOIN pg_catalog.pg_namespace cn ON cn.oid = co.collnamespace
          WHERE co.oid = i.indcollation[position]) AS collation,
        COALESCE((SELECT co.collisdeterministic FROM pg_catalog.pg_collation co
-                  WHERE co.oid = i.indcollation[position]), true) AS deterministic,
-       (WITH RECURSIVE base (type, modifier) AS (
-            SELECT a.atttypid, a.atttypmod FROM pg_catalog.pg_attribute a
-             WHERE a.attrelid = i.indrelid AND a.attnum = i.indkey[position]
-            UNION ALL
-            -- OFFSET 0, so that a type is looked up and not all of them read.
-            SELECT d.typbasetype, d.typtypmod
-              FROM base b
-             CROSS JOIN LATERAL (SELECT t.typbasetype, t.typtypmod FROM pg_catalog.pg_type t
-                                  WHERE t.oid = b.type AND t.typtype = 'd' OFFSET 0) d)
-        SELECT pg_catalog.format_type(b.type, b.modifier) FROM base b
-         WHERE (SELECT t.typtype FROM pg_catalog.pg_type t WHERE t.oid = b.type) <> 'd') AS type_name
+                  WHERE co.oid = i.indcollation[position]), true) AS deterministic
   FROM key i
  CROSS JOIN LATERAL pg_catalog.generate_series(0, i.indnkeyatts - 1) AS position
  ORDER BY i.indrelid, i.indisprimary AND i.indimmediate DESC, i.indimmediate DESC,

@@ -91,9 +91,9 @@ pub struct Relation {
     pub key: Option<Key>,
     /// The partitions at all levels, by name; empty for an ordinary table.
     pub partitions: Vec<Partition>,
-    /// Bytes of the heap and TOAST, partitions included.
+    /// Bytes of the heap and TOAST, partitions included; 0 before [`Catalog::read_sizes`].
     pub bytes: i64,
-    /// 8 kB pages of the main fork; of an ordinary table only.
+    /// 8 kB pages of the main fork; of an ordinary table only. 0 before [`Catalog::read_sizes`].
     pub pages: i64,
     /// The planner's estimate, partitions included.
     pub rows: f64,
@@ -110,9 +110,9 @@ pub struct Partition {
     pub leaf: bool,
     /// True if it is a foreign table.
     pub foreign: bool,
-    /// 8 kB pages of the main fork.
+    /// 8 kB pages of the main fork; 0 before [`Catalog::read_sizes`].
     pub pages: i64,
-    /// Bytes of the heap and TOAST.
+    /// Bytes of the heap and TOAST; likewise.
     pub bytes: i64,
 }
 
@@ -123,6 +123,8 @@ pub struct Column {
     pub name: String,
     /// The type.
     pub type_name: Spelled,
+    /// The type, ready for SQL; of a domain, what it is over.
+    pub base_type: String,
     /// NOT NULL.
     pub not_null: bool,
     /// Computed from other columns (stored or virtual), so never written.
@@ -248,6 +250,14 @@ impl Catalog {
             sequences,
             types: types.of_users(),
         })
+    }
+
+    /// Reads the sizes, for those who plan by them: the server takes longer for them than for all the rest.
+    ///
+    /// # Errors
+    /// As the server says.
+    pub fn read_sizes(&mut self, session: &mut Session) -> Result<()> {
+        read::sizes(session, &mut self.relations)
     }
 
     /// Returns the relation of a name.

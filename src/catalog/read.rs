@@ -24,11 +24,11 @@ pub(super) fn relations(session: &mut Session) -> Result<(Vec<Relation>, Vec<Qua
                 name,
                 leaf: kind != "p",
                 foreign: kind == "f",
-                pages: row.get(7),
-                bytes: row.get(6),
+                pages: 0,
+                bytes: 0,
             });
             if kind != "p" {
-                *partition_rows.entry(root).or_default() += row.get::<_, f64>(8);
+                *partition_rows.entry(root).or_default() += row.get::<_, f64>(6);
             }
             continue;
         }
@@ -41,26 +41,50 @@ pub(super) fn relations(session: &mut Session) -> Result<(Vec<Relation>, Vec<Qua
             name,
             partitioned: kind == "p",
             unlogged: row.get::<_, String>(4) == "u",
-            owner: row.get(9),
-            owned: row.get(10),
+            owner: row.get(7),
+            owned: row.get(8),
             columns: Vec::new(),
             key: None,
             partitions: Vec::new(),
-            bytes: row.get(6),
-            pages: row.get(7),
-            rows: row.get(8),
+            bytes: 0,
+            pages: 0,
+            rows: row.get(6),
         });
     }
     for relation in relations.iter_mut().filter(|relation| relation.partitioned) {
         relation.partitions = partitions.remove(&relation.oid).unwrap_or_default();
-        relation.bytes = relation
-            .partitions
-            .iter()
-            .map(|partition| partition.bytes)
-            .sum();
         relation.rows = partition_rows.get(&relation.oid).copied().unwrap_or(0.0);
     }
     Ok((relations, foreign_tables))
+}
+
+/// Reads the sizes of relations and their partitions.
+pub(super) fn sizes(session: &mut Session, relations: &mut [Relation]) -> Result<()> {
+    let partitions = |relation: &Relation| {
+        let oids = relation.partitions.iter().map(|partition| partition.oid);
+        oids.collect::<Vec<_>>()
+    };
+    let mut tables = oids(relations);
+    tables.extend(relations.iter().flat_map(partitions));
+    let rows = session.query(
+        "look how large the tables are",
+        include_str!("sizes.sql"),
+        &[&tables],
+    )?;
+    let sizes: HashMap<Oid, (i64, i64)> = rows
+        .iter()
+        .map(|row| (row.get(0), (row.get(1), row.get(2))))
+        .collect();
+    // A partitioned table has none of its own; what is gone by now has none either.
+    let size = |oid| sizes.get(&oid).copied().unwrap_or_default();
+    for relation in relations {
+        (relation.bytes, relation.pages) = size(relation.oid);
+        for partition in &mut relation.partitions {
+            (partition.bytes, partition.pages) = size(partition.oid);
+            relation.bytes += partition.bytes;
+        }
+    }
+    Ok(())
 }
 
 /// Returns their oids.
@@ -80,9 +104,11 @@ pub(super) fn columns(session: &mut Session, relations: &mut [Relation]) -> Resu
     let mut columns: BTreeMap<Oid, Vec<Column>> = BTreeMap::new();
     for row in rows {
         let type_oid: Oid = row.get(2);
+        let spelled: String = row.get(3);
         columns.entry(row.get(0)).or_default().push(Column {
             name: row.get(1),
-            type_name: types.spell(type_oid, row.get(3)),
+            base_type: types.under_domains(type_oid, &spelled).to_string(),
+            type_name: types.spell(type_oid, spelled),
             not_null: row.get(4),
             generated: !row.get::<_, String>(5).is_empty(),
             binary_form: types.binary_form(type_oid),

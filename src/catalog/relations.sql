@@ -1,26 +1,11 @@
 -- Every relation that holds rows of the user: tables, partitioned tables, partitions, foreign tables.
 -- Members of extensions come with CREATE EXTENSION, temporary tables with their session.
--- A size takes a lock, so what somebody has locked has the size that was last noted.
-WITH locked AS MATERIALIZED (
-    SELECT l.relation FROM pg_catalog.pg_locks l
-     WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
-       AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d
-                          WHERE d.datname = pg_catalog.current_database())
-)
 SELECT c.oid,
        n.nspname::text,
        c.relname::text,
        c.relkind::text,
        c.relpersistence::text,
        CASE WHEN c.relispartition THEN pg_catalog.pg_partition_root(c.oid)::oid END AS root,
-       CASE WHEN c.relkind <> 'r' THEN 0
-            WHEN c.oid IN (SELECT l.relation FROM locked l)
-            THEN c.relpages * pg_catalog.current_setting('block_size')::int8
-            ELSE pg_catalog.pg_table_size(c.oid) END AS bytes,
-       CASE WHEN c.relkind <> 'r' THEN 0
-            WHEN c.oid IN (SELECT l.relation FROM locked l) THEN c.relpages::int8
-            ELSE pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::int8
-            END AS pages,
        GREATEST(c.reltuples, 0)::float8 AS rows,
        pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
        pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owned

@@ -193,6 +193,17 @@ impl Types {
         }
     }
 
+    /// Returns what `format_type` says of the type that a domain is over, or else what it said of the type itself.
+    pub fn under_domains<'a>(&'a self, oid: Oid, sql: &'a str) -> &'a str {
+        match self.by_oid.get(&oid) {
+            Some(type_) if type_.kind == "d" => type_
+                .parts
+                .first()
+                .map_or(sql, |base| self.under_domains(base.type_oid, &base.spelled)),
+            _ => sql,
+        }
+    }
+
     /// Returns the types that users made.
     pub fn of_users(&self) -> BTreeMap<QualifiedName, UserType> {
         self.by_oid

@@ -128,7 +128,13 @@ fn look_at(
                 session,
                 catalog: None,
             };
-            looked.catalog = looked.ask(findings, |session| Catalog::read(session, selection));
+            looked.catalog = looked.ask(findings, |session| {
+                let mut catalog = Catalog::read(session, selection)?;
+                if side == Side::Source {
+                    catalog.read_sizes(session)?;
+                }
+                Ok(catalog)
+            });
             Some(looked)
         }
         Err(error) => {

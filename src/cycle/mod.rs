@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::ident::QualifiedName;
 use crate::lock::{self, Patience};
 use crate::plan::Plans;
-use crate::session::{Canceller, Session};
+use crate::session::{Canceller, Session, side_by_side};
 use crate::stop::Stop;
 
 /// Bytes of literals that one message may bring in an ordinary cycle.
@@ -116,9 +116,13 @@ impl Cycles {
         let names: Vec<QualifiedName> = setup.sequences.values().cloned().collect();
         let moved: Vec<&QualifiedName> = setup.plans.values().map(|plan| &plan.name).collect();
         let lock_timeout = setup.patience.timeout;
+        let (reader, applier) = side_by_side(
+            || Reader::new(source, setup.sequences, lock_timeout),
+            || Applier::new(destination, claim, &moved, &names, lock_timeout),
+        );
         Ok(Cycles {
-            applier: Applier::new(destination, claim, &moved, &names, lock_timeout)?,
-            reader: Reader::new(source, setup.sequences, lock_timeout)?,
+            reader: reader?,
+            applier: applier?,
             fetchers: None,
             plans: setup.plans,
             jobs: setup.jobs,

@@ -48,9 +48,12 @@ pub fn copy(
         false => None,
     };
     let Followed {
-        catalog, capture, ..
+        mut catalog,
+        capture,
+        ..
     } = both.follow(options, &state.selection, seen, stop)?;
     capture.refuse_drift(&catalog)?;
+    catalog.read_sizes(&mut both.source)?;
     let create_schema = options.create_schema.then(|| SchemaOptions {
         pg_bindir: options.pg_bindir.clone(),
         no_owner: options.no_owner,

@@ -16,7 +16,7 @@ use crate::guard;
 use crate::ident::QualifiedName;
 use crate::lock::{self, GivingWay, Patience};
 use crate::plan;
-use crate::session::Session;
+use crate::session::{Session, side_by_side};
 use crate::stop::Stop;
 use crate::switch::mend_fence;
 
@@ -73,8 +73,11 @@ impl Both {
         for side in [Side::Source, Side::Destination] {
             conninfo(options, side)?;
         }
-        let mut source = open(options, Side::Source)?;
-        let mut destination = open(options, Side::Destination)?;
+        let (source, destination) = side_by_side(
+            || open(options, Side::Source),
+            || open(options, Side::Destination),
+        );
+        let (mut source, mut destination) = (source?, destination?);
         refuse_standby(&source)?;
         refuse_standby(&destination)?;
         let source_database = catalog::read_database(&mut source)?;
@@ -175,6 +178,16 @@ fn bring(
         return Ok(None);
     }
     let seen = Seen::read(source, selection)?;
+    bring_seen((source, destination), seen, claim, stop)
+}
+
+/// As [`bring`], of a schema that was made here, with what was seen of the source a moment ago.
+fn bring_seen(
+    (source, destination): (&mut Session, &mut Session),
+    seen: Seen,
+    claim: &Claim,
+    stop: &Stop,
+) -> Result<Option<Seen>> {
     let new = new(&seen.catalog, &seen.capture);
     if new.is_empty() {
         return Ok(Some(seen));
@@ -284,13 +297,26 @@ pub fn prepare_claimed(
     mend_fence(&mut both.source)?;
     destination::refuse_written(&both.close(options, &claim, stop)?)?;
     destination::look_at_schema(&mut both.destination, &mut claim)?;
-    let seen = both.bring(&state.selection, &claim, stop)?;
+    let (source, destination) = (&mut both.source, &mut both.destination);
+    let (seen, there) = side_by_side(
+        || Seen::read(source, &state.selection),
+        || Catalog::read(destination, &Selection::default()),
+    );
+    let (seen, there) = (seen?, there?);
+    let seen = match claim.schema_created {
+        true => bring_seen((source, destination), seen, &claim, stop)?,
+        false => Some(seen),
+    };
+    let brought = seen.is_none();
     let Followed {
         catalog: source_catalog,
         capture,
-        ..
+        anything,
     } = both.follow(options, &state.selection, seen, stop)?;
-    let destination_catalog = Catalog::read(&mut both.destination, &Selection::default())?;
+    let destination_catalog = match brought || anything {
+        true => Catalog::read(&mut both.destination, &Selection::default())?,
+        false => there,
+    };
     if let Err(drift) = capture.refuse_drift(&source_catalog) {
         if capture.lacks_only_sequences(&source_catalog) {
             let sides = Sides {

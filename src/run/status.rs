@@ -4,6 +4,7 @@ use super::open::open_to_ask;
 use crate::cli::Options;
 use crate::error::{Result, Side};
 use crate::report;
+use crate::session::side_by_side;
 use crate::status;
 
 /// Prints the status.
@@ -11,8 +12,10 @@ use crate::status;
 /// # Errors
 /// Neither side could be asked.
 pub fn status(options: &Options) -> Result<()> {
-    let source = open_to_ask(options, Side::Source);
-    let destination = open_to_ask(options, Side::Destination);
+    let (source, destination) = side_by_side(
+        || open_to_ask(options, Side::Source),
+        || open_to_ask(options, Side::Destination),
+    );
     if let (Err(error), Err(_)) = (&source, &destination) {
         return Err(error.clone());
     }

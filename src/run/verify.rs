@@ -107,6 +107,9 @@ fn compare_all(
     only: Option<&[QualifiedName]>,
     stop: &Stop,
 ) -> Result<(i64, Verdict)> {
+    let (source, destination) = prepared.cycles.sessions();
+    prepared.source_catalog.read_sizes(source)?;
+    prepared.destination_catalog.read_sizes(destination)?;
     let mut round = |only: Option<&[QualifiedName]>| -> Result<(i64, Verdict)> {
         let cycle = prepared.cycles.run_open(stop)?.cycle;
         let result = compare(options, prepared, only, stop);

@@ -304,6 +304,7 @@ mod tests {
                 sql: type_name.to_string(),
                 comparable: type_name.to_string(),
             },
+            base_type: type_name.to_string(),
             not_null: true,
             generated: false,
             binary_form: None,
