@@ -6,8 +6,9 @@
 //! cycle of this one, shuts the entrance before anything else, and has their tables copied anew. Why no write of
 //! theirs goes unnoticed: see `switchover.enter()`.
 
+use super::copied::forgetting;
 use crate::capture::{self, Phase};
-use crate::destination::{forgetting, hold};
+use crate::destination::hold;
 use crate::error::{Error, Result};
 use crate::ident::QualifiedName;
 use crate::lock::{self, Locks, Patience};

@@ -2,7 +2,8 @@
 //! what needs that: foreign keys and materialized views of a schema that was created here.
 
 use super::counted;
-use super::open::{self, Both, Prepared};
+use super::open::{self, Both};
+use super::prepare::{self, Prepared};
 use super::sync;
 use crate::capture::{self, Phase, State};
 use crate::cli::Options;
@@ -22,7 +23,7 @@ pub fn command(options: &Options, mut both: Both, stop: &Stop) -> Result<()> {
     let claim = destination::claim(&mut both.destination, &both.source_database.identity)?;
     let state = copy(options, &mut both, state, &claim, stop)?;
     // The claim is older than what the copy has noted on the destination, but its run still holds.
-    let mut prepared = open::prepare_claimed(options, both, state, claim, stop)?;
+    let mut prepared = prepare::prepare_claimed(options, both, state, claim, stop)?;
     catch_up(options, &mut prepared, stop)
 }
 
@@ -39,12 +40,17 @@ pub fn copy(
 ) -> Result<State> {
     match state.phase {
         Phase::Capturing | Phase::Copied => {}
-        Phase::Idle | Phase::Switched => open::refuse_unready(&state)?,
+        Phase::Idle | Phase::Switched => prepare::refuse_unready(&state)?,
     }
     claim.refuse_in_charge()?;
     destination::refuse_written(&both.close(options, claim, stop)?)?;
     let seen = match claim.schema_finished {
-        true => both.bring(&state.selection, claim, stop)?,
+        true => prepare::bring(
+            (&mut both.source, &mut both.destination),
+            &state.selection,
+            claim,
+            stop,
+        )?,
         false => None,
     };
     let Followed {

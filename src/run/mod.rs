@@ -7,6 +7,7 @@ mod init;
 mod move_all;
 mod objects;
 mod open;
+mod prepare;
 mod status;
 mod switch;
 mod sync;
@@ -93,7 +94,7 @@ fn dispatch(options: &Options, stop: &Stop) -> Result<()> {
             let state = both.state()?;
             sync::sync(
                 options,
-                &mut open::prepare(options, both, state, stop)?,
+                &mut prepare::prepare(options, both, state, stop)?,
                 stop,
             )
         }
@@ -105,7 +106,7 @@ fn dispatch(options: &Options, stop: &Stop) -> Result<()> {
             let state = both.state()?;
             verify::verify(
                 options,
-                &mut open::prepare(options, both, state, stop)?,
+                &mut prepare::prepare(options, both, state, stop)?,
                 stop,
             )
         }

@@ -1,7 +1,7 @@
 //! `run`: the whole way in one go.
 
 use super::open::{self, Both};
-use super::{check, copy, init, switch, sync, verify};
+use super::{check, copy, init, prepare, switch, sync, verify};
 use crate::capture::{self, Phase};
 use crate::cli::Options;
 use crate::destination;
@@ -28,7 +28,7 @@ pub fn run(options: &Options, stop: &Stop) -> Result<()> {
     let state = both.state()?;
     let claim = destination::claim(&mut both.destination, &both.source_database.identity)?;
     let state = copy::copy(options, &mut both, state, &claim, stop)?;
-    let mut prepared = open::prepare_claimed(options, both, state, claim, stop)?;
+    let mut prepared = prepare::prepare_claimed(options, both, state, claim, stop)?;
     copy::catch_up(options, &mut prepared, stop)?;
     sync::tell(&prepared.cycle(options, stop)?);
     if !options.unverified {

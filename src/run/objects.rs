@@ -1,10 +1,11 @@
 //! What else than rows differs on the destination, said before the switch; and its materialized views.
 
 use super::counted;
-use super::open::Prepared;
+use super::prepare::Prepared;
 use crate::catalog::objects::{self, Unlike};
 use crate::copy;
 use crate::error::Result;
+use crate::session::{Session, side_by_side};
 use crate::stop::Stop;
 
 /// Warns of objects that are missing or different on the destination, a line for each kind. What would
@@ -12,17 +13,18 @@ use crate::stop::Stop;
 ///
 /// # Errors
 /// As either server says.
-pub fn warn(prepared: &mut Prepared) -> Result<()> {
-    for (line, mend) in objects::lines(&compare(prepared)?, prepared.claim.schema_created) {
+pub fn warn(prepared: &mut Prepared, observer: &mut Session) -> Result<()> {
+    let unlike = compare(prepared, observer)?;
+    for (line, mend) in objects::lines(&unlike, prepared.claim.schema_created) {
         log::warn!("{line}; {mend}");
     }
     Ok(())
 }
 
-fn compare(prepared: &mut Prepared) -> Result<Vec<Unlike>> {
+fn compare(prepared: &mut Prepared, observer: &mut Session) -> Result<Vec<Unlike>> {
     let destination = prepared.cycles.applier.session();
-    let here = objects::read(&mut prepared.observer)?;
-    let there = objects::read(destination)?;
+    let (here, there) = side_by_side(|| objects::read(observer), || objects::read(destination));
+    let (here, there) = (here?, there?);
     let waiting = copy::waiting(destination)?;
     let all = prepared.state.selection.takes_all();
     let mut unlike = objects::unlike(&here, &there, &prepared.source_catalog, all);
@@ -35,9 +37,9 @@ fn compare(prepared: &mut Prepared) -> Result<Vec<Unlike>> {
 ///
 /// # Errors
 /// A connection is lost; a signal.
-pub fn refresh_views(prepared: &mut Prepared, stop: &Stop) -> Result<()> {
+pub fn refresh_views(prepared: &mut Prepared, observer: &mut Session, stop: &Stop) -> Result<()> {
     let refreshed = copy::refresh(
-        &mut prepared.observer,
+        observer,
         prepared.cycles.applier.session(),
         &prepared.source_catalog,
         prepared.state.selection.takes_all(),

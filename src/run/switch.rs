@@ -1,6 +1,7 @@
 //! `switch`: the final sync under the stop-the-world lock, and the flip.
 
-use super::open::{Both, Prepared, patience};
+use super::open::{Both, patience};
+use super::prepare::{self, Prepared};
 use super::sync::ms;
 use super::{copy, counted, objects, open, verify};
 use crate::capture::{Phase, State};
@@ -33,7 +34,7 @@ pub fn command(options: &Options, mut both: Both, stop: &Stop) -> Result<()> {
     }
     after::refuse_unable(&mut both.source, options.after_switch)?;
     refuse_unverified(options, &state)?;
-    let mut prepared = open::prepare(options, both, state, stop)?;
+    let mut prepared = prepare::prepare(options, both, state, stop)?;
     switch(options, &mut prepared, stop)
 }
 
@@ -51,35 +52,41 @@ fn refuse_unverified(options: &Options, state: &State) -> Result<()> {
 /// # Errors
 /// As [`switch::switch`].
 pub fn switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<()> {
-    let result = close_and_switch(options, prepared, stop);
+    // For looking while the others wait.
+    let mut observer = prepared.cycles.reader.session().another("observer")?;
+    let result = close_and_switch(options, prepared, &mut observer, stop);
     let flipped = |observer: &Session| switch::flipped(&mut observer.another("settle")?);
     match result {
         Err(error)
-            if error.class != Class::OutcomeUnknown
-                && flipped(&prepared.observer).unwrap_or(false) =>
+            if error.class != Class::OutcomeUnknown && flipped(&observer).unwrap_or(false) =>
         {
             log::warn!("{error}");
             log::info!(
                 "the destination is in charge: another run has switched to {}",
                 prepared.state.destination_name
             );
-            after::act(&prepared.observer, options.after_switch, stop);
+            after::act(&observer, options.after_switch, stop);
             Ok(())
         }
         other => other,
     }
 }
 
-fn close_and_switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<()> {
+fn close_and_switch(
+    options: &Options,
+    prepared: &mut Prepared,
+    observer: &mut Session,
+    stop: &Stop,
+) -> Result<()> {
     let selection = &prepared.state.selection;
     open::refuse_large_objects(prepared.cycles.reader.session(), selection)?;
-    objects::warn(prepared)?;
+    objects::warn(prepared, observer)?;
     // What can only be made behind a cycle must be there before applications come.
     prepared.cycle(options, stop)?;
     copy::complete(options, prepared, stop)?;
     verify::verify_unguarded(options, prepared, stop)?;
     prepared.cycles.applier.rehearse()?;
-    objects::refresh_views(prepared, stop)?;
+    objects::refresh_views(prepared, observer, stop)?;
     let setup = Setup {
         patience: patience(options),
         interval: options.interval,
@@ -87,7 +94,6 @@ fn close_and_switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> 
     };
     let Prepared {
         cycles,
-        observer,
         state,
         source_catalog,
         ..
@@ -106,7 +112,7 @@ fn close_and_switch(options: &Options, prepared: &mut Prepared, stop: &Stop) -> 
     let applier = &mut prepared.cycles.applier;
     let run = applier.run_token().to_string();
     note_flip(applier.session(), &run);
-    after::act(&prepared.observer, options.after_switch, stop);
+    after::act(observer, options.after_switch, stop);
     if window.is_some() {
         prepared.cycles.reader.clear_log();
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::open::Prepared;
+use super::prepare::Prepared;
 use super::{copy, counted};
 use crate::cli::Options;
 use crate::cycle::Report;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::open::Prepared;
+use super::prepare::Prepared;
 use super::{copy, counted, objects};
 use crate::capture;
 use crate::cli::Options;
@@ -26,7 +26,9 @@ const ROUNDS: usize = 10;
 pub fn verify(options: &Options, prepared: &mut Prepared, stop: &Stop) -> Result<()> {
     prepared.cycle(options, stop)?;
     copy::complete(options, prepared, stop)?;
-    objects::warn(prepared)?;
+    let mut observer = prepared.cycles.reader.session().another("observer")?;
+    objects::warn(prepared, &mut observer)?;
+    drop(observer);
     let (cycle, verdict) = compare_all(options, prepared, None, stop)?;
     let rows = usize::try_from(verdict.rows).unwrap_or(usize::MAX);
     let differences = usize::try_from(verdict.count()).unwrap_or(usize::MAX);
