@@ -5,6 +5,7 @@ mod courtesy;
 
 use std::fmt;
 use std::sync::mpsc;
+use std::thread::{Scope, ScopedJoinHandle};
 use std::time::Duration;
 
 pub use courtesy::{GIVE_WAY, GivingWay, after_giving_way, gave_way, give_way, times};
@@ -115,35 +116,42 @@ pub fn blockers(observer: &mut Session, pid: i32) -> Result<Vec<Blocker>> {
     Ok(rows.iter().map(Blocker::from_row).collect())
 }
 
-/// Runs `work`, which waits for a lock in the backend `pid`; if it still waits at half of the time-out, a
-/// look through `observer` tells who is in its way, and ends them if asked to. The observer's round
-/// trips run beside the wait, never in it. The blockers seen come with either outcome.
-pub fn observed_by<T>(
+/// A thread beside a wait for a lock. Dropped, it ends by itself, and nobody waits for it.
+pub struct Observation<'scope> {
+    waiting: mpsc::Sender<()>,
+    watcher: ScopedJoinHandle<'scope, Vec<Blocker>>,
+}
+
+impl Observation<'_> {
+    /// Returns whom it has seen; the wait is over.
+    pub fn blockers(self) -> Vec<Blocker> {
+        drop(self.waiting);
+        self.watcher.join().unwrap_or_default()
+    }
+}
+
+/// Observes how the backend `pid` waits for a lock; if it still waits at half of the time-out, a look through
+/// `observer` tells who is in its way, and ends them if asked to. The observer's round trips run beside the
+/// wait, never in it.
+pub fn observe<'scope>(
+    scope: &'scope Scope<'scope, '_>,
     pid: i32,
-    observer: &mut Session,
+    observer: &'scope mut Session,
     timeout: Duration,
     terminate: bool,
-    work: impl FnOnce() -> T,
-) -> (T, Vec<Blocker>) {
-    let (finished, wait) = mpsc::channel::<()>();
-    std::thread::scope(|scope| {
-        let watcher = scope.spawn(move || {
-            if !matches!(
-                wait.recv_timeout(timeout / 2),
-                Err(mpsc::RecvTimeoutError::Timeout)
-            ) {
-                return Vec::new();
-            }
-            let seen = blockers(observer, pid).unwrap_or_default();
-            if terminate {
-                end(observer, &seen);
-            }
-            seen
-        });
-        let result = work();
-        drop(finished);
-        (result, watcher.join().unwrap_or_default())
-    })
+) -> Observation<'scope> {
+    let (waiting, over) = mpsc::channel::<()>();
+    let watcher = scope.spawn(move || {
+        if over.recv_timeout(timeout / 2) != Err(mpsc::RecvTimeoutError::Timeout) {
+            return Vec::new();
+        }
+        let seen = blockers(observer, pid).unwrap_or_default();
+        if terminate {
+            end(observer, &seen);
+        }
+        seen
+    });
+    Observation { waiting, watcher }
 }
 
 /// Ends the sessions of blockers; prepared transactions have none.
@@ -202,8 +210,10 @@ pub fn transaction(
     let mut seen = Vec::new();
     loop {
         stop.check()?;
-        let (result, now) = observed_by(session.pid(), observer, patience.timeout, false, || {
-            session.transaction(what, &message)
+        let (result, now) = std::thread::scope(|scope| {
+            let observation = observe(scope, session.pid(), observer, patience.timeout, false);
+            let result = session.transaction(what, &message);
+            (result, observation.blockers())
         });
         // On a busy machine the look may come too late; whoever was seen before is the likeliest.
         if !now.is_empty() {

@@ -278,6 +278,36 @@ fn an_attempt_whose_flush_has_given_up_is_followed_by_another_one() {
     compare::assert_equal(&stage.pair);
 }
 
+/// The session that flushes and reads the sequences waits for a lock that the other one has taken ahead. Where
+/// somebody else has it, what it reads may be older than the stop-the-world lock, and is read again.
+#[test]
+fn sequences_that_were_read_before_the_lock_are_read_again() {
+    let stage = Stage::copied(&tables(1), &rows(1));
+    let mut stranger = stage.pair.source_client();
+    stranger
+        .batch_execute("SELECT pg_advisory_lock(8099547348360065896)")
+        .unwrap();
+    let running = stage.switch_up_to_the_lock(&SWITCH);
+    let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+    wait_for("the reading to wait for a stranger", LIMIT, || {
+        stage.pair.on_source(waiting) == "1"
+    });
+    stranger
+        .batch_execute("SELECT pg_advisory_unlock_all()")
+        .unwrap();
+    let beside = "SELECT count(*) FROM pg_stat_activity
+                   WHERE application_name = 'pg_switchover: flush' AND state <> 'idle'";
+    wait_for("the end of the reading", LIMIT, || {
+        stage.pair.on_source(beside) == "0"
+    });
+    stage
+        .pair
+        .on_source("INSERT INTO t1 (n) SELECT i FROM generate_series(1, 100) i");
+    stage.source_wire.release();
+    running.wait(LIMIT).expect(0);
+    compare::assert_equal(&stage.pair);
+}
+
 #[test]
 fn the_window_makes_the_sources_log_durable_before_it_applies() {
     let stage = Stage::copied(&tables(1), &rows(1));

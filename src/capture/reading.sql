@@ -2,6 +2,8 @@
 
 -- Every captured sequence as it is now: oid, last_value and is_called, with blanks between them, and commas between
 -- the sequences. One text, because they are many where tables are many, and a row of each takes longer than all the rest.
+-- Never in the session that reads rows: the locks stay until the end of its transaction, and would keep a TRUNCATE ...
+-- RESTART IDENTITY waiting for a whole cycle.
 -- An older build's answers otherwise, and cannot be replaced.
 DROP FUNCTION IF EXISTS switchover.read_sequences();
 CREATE FUNCTION switchover.read_sequences() RETURNS text
@@ -43,7 +45,6 @@ $$;
 --   table     id, first: number of entries, second: t if the whole table counts as changed
 --   row       id, first: key as a list of literals, second: row as a list of literals; without a second
 --             the row is gone, without a first it is one of a whole table
---   sequences first: as read_sequences() answers them; only in the window (may_export false)
 --   export    first: an exported snapshot; more has changed than max_rows and max_bytes let in, so the
 --             rows are not here (or not all) and have to be fetched table by table
 -- Called in a REPEATABLE READ transaction whose snapshot is taken by this very statement.
@@ -127,24 +128,16 @@ BEGIN
         first := CASE WHEN may_export THEN pg_catalog.pg_export_snapshot() END;
         RETURN NEXT;
     END IF;
-
-    -- Their locks stay until the end of the transaction, and would keep a TRUNCATE ... RESTART IDENTITY
-    -- waiting for an ordinary cycle, which therefore reads the sequences in another session.
-    IF NOT may_export THEN
-        kind := 'sequences'; id := NULL; first := switchover.read_sequences(); second := NULL;
-        RETURN NEXT;
-    END IF;
 END
 $$;
 
 -- Makes this session plan, before the window, what it will run in it for the tables that are written most, which
--- it answers, and for the sequences. A table that somebody has locked is left out, and none stays locked.
+-- it answers. A table that somebody has locked is left out, and none stays locked.
 CREATE OR REPLACE FUNCTION switchover.warm_up(most integer) RETURNS SETOF oid
 LANGUAGE plpgsql AS $$
 DECLARE
     written oid;
 BEGIN
-    PERFORM switchover.read_sequences();
     PERFORM pg_catalog.set_config('lock_timeout', '10', true);
     FOR written IN
         SELECT m.table_id

@@ -19,6 +19,9 @@ use crate::sequences::{self, Values};
 use crate::session::Session;
 use crate::stop::Stop;
 
+/// Confirmations that are kept.
+const CONFIRMATIONS: u32 = 1000;
+
 /// What a cycle did on the destination.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Applied {
@@ -235,13 +238,19 @@ impl Applier {
             is_final,
             read_ms,
         } = confirmation;
+        // The last one leaves them: writers wait.
+        let forget_old = match is_final {
+            true => String::new(),
+            false => format!(
+                "DELETE FROM switchover.confirmation WHERE cycle <= {cycle} - {CONFIRMATIONS};\n"
+            ),
+        };
         sql.push_str(&format!(
             "UPDATE switchover.state SET cycle = {cycle};
              INSERT INTO switchover.confirmation
                     (cycle, final, snapshot, tables, keys, rows, read_ms, started_at)
              VALUES ({cycle}, {is_final}, {}, {}, {}, {}, {read_ms:.3}, pg_catalog.now());
-             DELETE FROM switchover.confirmation WHERE cycle <= {cycle} - 1000;
-             COMMIT;",
+             {forget_old}COMMIT;",
             literal(&changes.snapshot),
             changes.tables.len(),
             applied.keys,

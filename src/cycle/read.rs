@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 pub use changes::{ChangedTable, Changes, Extent, Limits};
 use changes::{SequenceNames, broken_answer, is_true};
+use durable::FLUSH;
 use postgres::error::SqlState;
 
 use super::ROOM;
@@ -23,8 +24,11 @@ const SEQUENCES_REST: Duration = Duration::from_secs(5);
 /// More rows than there are.
 const ANY_ROWS: u64 = 1 << 40;
 
+/// Every captured sequence, as one text.
+const SEQUENCES: &str = "SELECT switchover.read_sequences()";
+
 /// The session that reads, and a second one for what must not be part of its transaction: it makes the
-/// source flush its log, and reads the sequences of ordinary cycles.
+/// source flush its log, and reads the sequences.
 pub struct Reader {
     session: Session,
     flusher: Session,
@@ -115,6 +119,8 @@ impl Reader {
         const MOST: u32 = 500;
         let sql = format!("SELECT t FROM switchover.warm_up({MOST}) t");
         let rows = self.session.simple("warm up", &sql)?;
+        let beside = format!("{SEQUENCES}; EXPLAIN {FLUSH};");
+        self.flusher.execute("warm up", &beside)?;
         Ok(rows
             .iter()
             .filter_map(|row| text(row, 0).parse().ok())
@@ -133,7 +139,7 @@ impl Reader {
         let sql = format!(
             "SELECT {pending}, pg_catalog.pg_relation_size('switchover.change_log_1'::pg_catalog.regclass)
                              + pg_catalog.pg_relation_size('switchover.change_log_2'::pg_catalog.regclass);
-             SELECT switchover.read_sequences() WHERE {all} AND NOT ({pending});"
+             {SEQUENCES} WHERE {all} AND NOT ({pending});"
         );
         let read = self.session.simple("look for changes", &sql);
         let rows = read.map_err(explain_sequences)?;
@@ -170,7 +176,7 @@ impl Reader {
         self.in_transaction = true;
         let read = self.session.simple("read the changes", &sql);
         let result = read.and_then(|rows| {
-            let mut changes = Changes::from_answer(&self.sequence_names, &rows)?;
+            let mut changes = Changes::from_answer(&rows)?;
             if may_export && !self.leaves_sequences {
                 changes.sequences = self.read_sequences()?;
             }
@@ -214,8 +220,7 @@ impl Reader {
 
     /// Reads the sequences as they are now, which is later than the snapshot: never behind its rows.
     fn read_sequences(&mut self) -> Result<Values> {
-        let sql = "SELECT switchover.read_sequences()";
-        let read = self.flusher.simple("read the sequences", sql);
+        let read = self.flusher.simple("read the sequences", SEQUENCES);
         let rows = read.map_err(explain_sequences)?;
         let answer = rows.first().map_or("", |row| text(row, 0));
         changes::sequences(&self.sequence_names, answer)

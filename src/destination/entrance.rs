@@ -18,10 +18,13 @@ use crate::stop::Stop;
 /// Opens the entrance with the commit of the transaction that this belongs to.
 pub const OPEN: &str = "SELECT pg_catalog.setval('switchover.entrance', pg_catalog.pg_current_xact_id()::text::int8);\n";
 
-/// Has the server look up what opening takes.
+/// Has the server look up what a final cycle takes behind its rows, where no cycle has been run in a session.
 pub const BEFORE_OPEN: &str =
     "SELECT pg_catalog.pg_sequence_last_value('switchover.entrance'::pg_catalog.regclass),
-           pg_catalog.pg_current_xact_id_if_assigned()::text::int8;";
+           pg_catalog.pg_current_xact_id_if_assigned()::text::int8, switchover.restore();
+     EXPLAIN UPDATE switchover.state SET cycle = cycle;
+     EXPLAIN INSERT INTO switchover.confirmation (cycle, final, snapshot, tables, keys, rows, read_ms, started_at)
+             VALUES (0, true, '', 0, 0, 0, 0, pg_catalog.now());";
 
 /// Tables that an error names.
 const NAMED: usize = 5;

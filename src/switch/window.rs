@@ -10,11 +10,12 @@
 //! ended and every later one waits, before its changes can be committed.
 
 use std::sync::mpsc;
+use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use postgres::error::SqlState;
 
-use crate::cycle::{Applied, Confirmation, Cycles, Extent, Limits};
+use crate::cycle::{Applied, Changes, Confirmation, Cycles, Extent, Limits};
 use crate::error::{Error, Result};
 use crate::lock::{self, Blocker};
 use crate::session::{Canceller, Session};
@@ -80,67 +81,77 @@ pub fn attempt(
 ) -> Result<Attempt> {
     let opening = opening(&active_log(cycles)?, "EXCLUSIVE", timeout);
     let closing = closing(refuse_newer, timeout);
-    let limits = Limits {
-        rows: cycles.max_pending(),
-        bytes: MESSAGE_BYTES,
-    };
+    let pid = cycles.reader.pid();
     let canceller = cycles.reader.session().canceller();
-    let started = Instant::now();
-    let reader = &mut cycles.reader;
-    let (read, blockers) = lock::observed_by(reader.pid(), observer, timeout, terminate, || {
-        reader.begin_final(&opening, limits, &closing, timeout)
-    });
-    let changes = match read {
-        Ok(changes) => changes,
-        Err(error) if lock::may_try_again(&error) => {
-            return Ok(Attempt::NotYet(error.to_string(), blockers));
-        }
-        Err(error) => return Err(error),
-    };
-    let first = started.elapsed();
-    if changes.extent != Extent::Complete {
-        cycles.reader.roll_back();
-        let why = "more has changed than the window may carry (--max-pending)".to_string();
-        return Ok(Attempt::NotYet(why, Vec::new()));
-    }
-    let applied = match apply(cycles, &changes, first, timeout) {
-        Ok(applied) => applied,
-        Err(error) => {
-            cycles.reader.roll_back();
-            return if lock::may_try_again(&error) {
-                Ok(Attempt::NotYet(error.to_string(), Vec::new()))
-            } else {
-                Err(error)
-            };
-        }
-    };
-    let second = started.elapsed();
-    if let Err(error) = flip(cycles, &canceller, timeout.saturating_sub(second)) {
-        if error.is(&SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT) {
-            return Err(error.mend(
-                "the destination took longer than --lock-timeout, so the source let its writers go on; run it again",
-            ));
-        }
-        if lock::may_try_again(&error) {
-            return Ok(Attempt::NotYet(error.to_string(), Vec::new()));
-        }
-        // Only a server's own word says that its transaction has come to nothing.
-        return if error.connection_lost || error.sqlstate.is_none() {
-            Ok(Attempt::Unknown(error))
-        } else {
-            Err(error)
+    std::thread::scope(|scope| {
+        // Before the clock starts, and their ends are waited for after it: what a busy machine takes to begin and
+        // to end a thread is nothing that writers should wait for.
+        let observation = lock::observe(scope, pid, observer, timeout, terminate);
+        let bound = Bound::prepare(scope, canceller);
+        let started = Instant::now();
+        let changes = match read(cycles, &opening, &closing, timeout) {
+            Err(error) if lock::may_try_again(&error) => {
+                let why = error.to_string();
+                return Ok(Attempt::NotYet(why, observation.blockers()));
+            }
+            other => other?,
         };
+        drop(observation);
+        let first = started.elapsed();
+        if changes.extent != Extent::Complete {
+            cycles.reader.roll_back();
+            let why = "more has changed than the window may carry (--max-pending)".to_string();
+            return Ok(Attempt::NotYet(why, Vec::new()));
+        }
+        let applied = match apply(cycles, &changes, first, timeout) {
+            Err(error) => {
+                cycles.reader.roll_back();
+                return not_yet(error);
+            }
+            Ok(applied) => applied,
+        };
+        let second = started.elapsed();
+        let flipped = flip(cycles, &bound, timeout.saturating_sub(second));
+        let total = started.elapsed();
+        if bound.was_cancelled() && flipped.is_ok() {
+            warn_unconfirmed(cycles.reader.session());
+        }
+        if let Err(error) = flipped {
+            return not_flipped(error);
+        }
+        let lock = changes.lock_ms.unwrap_or(0.0).max(0.0) / 1000.0;
+        let lock = Duration::from_secs_f64(lock).min(first);
+        Ok(Attempt::Flipped(Window {
+            lock,
+            read: first - lock,
+            apply: second - first,
+            flip: total - second,
+            total,
+            applied,
+        }))
+    })
+}
+
+/// What nobody else can mend fails; else there may be another attempt.
+fn not_yet(error: Error) -> Result<Attempt> {
+    match lock::may_try_again(&error) {
+        true => Ok(Attempt::NotYet(error.to_string(), Vec::new())),
+        false => Err(error),
     }
-    let total = started.elapsed();
-    let lock = Duration::from_secs_f64(changes.lock_ms.unwrap_or(0.0).max(0.0) / 1000.0).min(first);
-    Ok(Attempt::Flipped(Window {
-        lock,
-        read: first - lock,
-        apply: second - first,
-        flip: total - second,
-        total,
-        applied,
-    }))
+}
+
+/// What it means that the flip has failed.
+fn not_flipped(error: Error) -> Result<Attempt> {
+    if error.is(&SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT) {
+        return Err(error.mend(
+            "the destination took longer than --lock-timeout, so the source let its writers go on; run it again",
+        ));
+    }
+    // Only a server's own word says that its transaction has come to nothing.
+    match error.connection_lost || error.sqlstate.is_none() {
+        true => Ok(Attempt::Unknown(error)),
+        false => not_yet(error),
+    }
 }
 
 /// Says the window's messages to the source once, without its lock, its rows and its flip, and takes all back: what a
@@ -160,34 +171,63 @@ pub fn rehearse(cycles: &mut Cycles, timeout: Duration, refuse_newer: &str) -> R
     cycles.reader.session().transaction("look once more", &sql)
 }
 
-/// Sends the flip. The server ends what takes longer than `left`, but for one thing: a commit that waits for a
-/// synchronous standby, with all writers behind it. It has happened then, and a cancel ends no more than that
-/// wait. Before its commit, a cancel rolls the flip back, and the server says so. Where no cancel gets through,
-/// the watch over our sessions ends this one.
-fn flip(cycles: &mut Cycles, canceller: &Canceller, left: Duration) -> Result<()> {
-    let (answered, wait) = mpsc::channel::<()>();
-    std::thread::scope(|scope| {
+/// A thread that ends the flip's wait for a synchronous standby, with all writers behind it. The flip has happened
+/// then, and a cancel ends no more than that wait. Before its commit, a cancel rolls the flip back, and the server
+/// says so. Where no cancel gets through, the watch over our sessions ends this one.
+struct Bound<'scope> {
+    flip: mpsc::Sender<Duration>,
+    watcher: ScopedJoinHandle<'scope, bool>,
+}
+
+impl<'scope> Bound<'scope> {
+    /// Waits for the flip; it never comes if this is dropped.
+    fn prepare(scope: &'scope Scope<'scope, '_>, canceller: Canceller) -> Bound<'scope> {
+        let (flip, begun) = mpsc::channel();
         let watcher = scope.spawn(move || {
-            let late = wait.recv_timeout(left) == Err(mpsc::RecvTimeoutError::Timeout);
+            let Ok(left) = begun.recv() else {
+                return false;
+            };
+            let late = begun.recv_timeout(left) == Err(mpsc::RecvTimeoutError::Timeout);
             if late {
                 canceller.cancel();
             }
             late
         });
-        cycles.reader.session().bound_standby(Some(left));
-        let result = cycles.reader.finish("flip the pointer", FLIP);
-        cycles.reader.session().bound_standby(None);
-        drop(answered);
-        if watcher.join().unwrap_or_default() && result.is_ok() {
-            warn_unconfirmed(cycles.reader.session());
-        }
-        result
-    })
+        Bound { flip, watcher }
+    }
+
+    /// Returns true if the flip has taken too long; it is over.
+    fn was_cancelled(self) -> bool {
+        drop(self.flip);
+        self.watcher.join().unwrap_or_default()
+    }
+}
+
+/// Reads under the lock, no more than the window may carry.
+fn read(cycles: &mut Cycles, opening: &str, closing: &str, timeout: Duration) -> Result<Changes> {
+    let limits = Limits {
+        rows: cycles.max_pending(),
+        bytes: MESSAGE_BYTES,
+    };
+    let brief = brief(timeout);
+    cycles
+        .reader
+        .begin_final(opening, limits, closing, (timeout, &brief))
+}
+
+/// Sends the flip. The server ends what takes longer than `left`, but for what [`Bound`] is for.
+fn flip(cycles: &mut Cycles, bound: &Bound<'_>, left: Duration) -> Result<()> {
+    // It hears this for as long as `bound` is there.
+    let _ = bound.flip.send(left);
+    cycles.reader.session().bound_standby(Some(left));
+    let result = cycles.reader.finish("flip the pointer", FLIP);
+    cycles.reader.session().bound_standby(None);
+    result
 }
 
 fn apply(
     cycles: &mut Cycles,
-    changes: &crate::cycle::Changes,
+    changes: &Changes,
     read: Duration,
     timeout: Duration,
 ) -> Result<Applied> {
@@ -219,38 +259,56 @@ fn active_log(cycles: &mut Cycles) -> Result<[&'static str; 2]> {
 /// The resting log is locked first: only a transaction that is older than the last rotation can hold
 /// it, and while we wait for that one, writers of the other log pass. The other way round such a
 /// writer and we would wait for each other. Both in one statement, so that one time-out bounds both waits.
-/// From then on, whoever has locked a table and wants to write waits for us; a table that we wait for is
-/// given up before that one is told of a deadlock.
 fn opening([resting, active]: &[&str; 2], mode: &str, timeout: Duration) -> String {
-    let wait = (timeout * 9 / 10).as_millis().max(1);
+    let wait = waiting_ms(timeout);
+    let then = [remaining("statement_timeout", timeout), brief(timeout)];
     format!(
         "SET LOCAL lock_timeout = {wait}; SET LOCAL statement_timeout = {wait};
-         LOCK TABLE {resting}, {active} IN {mode} MODE; {}
-         SELECT pg_catalog.set_config('lock_timeout', GREATEST(1, LEAST({wait},
-             EXTRACT(epoch FROM pg_catalog.current_setting('deadlock_timeout')::interval) * 500)
-             )::int8::text, true);",
-        remaining("statement_timeout", timeout)
+         LOCK TABLE {resting}, {active} IN {mode} MODE; {}",
+        by_the_clock(&then)
     )
 }
 
 /// What comes behind the reading.
 fn closing(refuse_newer: &str, timeout: Duration) -> String {
-    format!(
-        "{refuse_newer} {} {}",
+    let then = [
         remaining("statement_timeout", timeout),
-        remaining("idle_in_transaction_session_timeout", timeout)
+        remaining("idle_in_transaction_session_timeout", timeout),
+    ];
+    format!("{refuse_newer} {}", by_the_clock(&then))
+}
+
+/// How long the lock itself is waited for.
+fn waiting_ms(timeout: Duration) -> u128 {
+    (timeout * 9 / 10).as_millis().max(1)
+}
+
+/// Returns the call that bounds the waits for locks once we hold ours. From then on, whoever has locked a table and
+/// wants to write waits for us; a table that we wait for is given up before that one is told of a deadlock.
+fn brief(timeout: Duration) -> String {
+    format!(
+        "pg_catalog.set_config('lock_timeout', GREATEST(1, LEAST({}, EXTRACT(epoch FROM
+             pg_catalog.current_setting('deadlock_timeout')::interval) * 500))::int8::text, true)",
+        waiting_ms(timeout)
     )
 }
 
-/// Sets a time-out to what is left of `timeout` since the message arrived. The statement's snapshot is
-/// the transaction's, so it has to come after the lock. A clock that jumps in between makes it neither more
-/// than `timeout` nor no time-out at all.
+/// Returns the call that sets a time-out to what is left of `timeout`. A clock that jumps in between makes it
+/// neither more than `timeout` nor no time-out at all.
 fn remaining(setting: &str, timeout: Duration) -> String {
     format!(
-        "SELECT 'lock' AS kind, NULL AS id, w.ms AS first,
-                pg_catalog.set_config('{setting}', GREATEST(1, LEAST({0}, {0} - w.ms))::int8::text, true) AS second
+        "pg_catalog.set_config('{setting}', GREATEST(1, LEAST({0}, {0} - w.ms))::int8::text, true)",
+        timeout.as_millis()
+    )
+}
+
+/// Makes calls that know how many ms, `w.ms`, have passed since the message arrived, and answers that. The
+/// statement's snapshot is the transaction's, so it has to come after the lock.
+fn by_the_clock(calls: &[String]) -> String {
+    format!(
+        "SELECT 'lock' AS kind, NULL AS id, w.ms AS first, pg_catalog.concat_ws(' ', {}) AS second
            FROM (SELECT (EXTRACT(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.now()) * 1000)::float8)
                 AS w (ms);",
-        timeout.as_millis()
+        calls.join(", ")
     )
 }

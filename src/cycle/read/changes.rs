@@ -76,11 +76,12 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Reads the answer of `read_changes()`, with what a message of the window has around it.
+    /// Reads the answer of `read_changes()`, with what a message of the window has around it; the sequences are
+    /// not in it.
     ///
     /// # Errors
     /// It is not one.
-    pub fn from_answer(names: &SequenceNames, rows: &[SimpleQueryRow]) -> Result<Changes> {
+    pub fn from_answer(rows: &[SimpleQueryRow]) -> Result<Changes> {
         let mut changes = Changes {
             snapshot: String::new(),
             flushed: false,
@@ -110,7 +111,6 @@ impl Changes {
                     key: row.get(2).map(String::from),
                     contents: row.get(3).map(String::from),
                 }),
-                "sequences" => changes.sequences = sequences(names, first)?,
                 // Twice in the final cycle: when the lock was granted, and when all was read.
                 "lock" if changes.lock_ms.is_none() => changes.lock_ms = first.parse().ok(),
                 "lock" | "granted" => {}

@@ -3,18 +3,23 @@
 //! entries with them, nobody would notice. A commit of ours flushes all that was written before it.
 //!
 //! In the window there is no round trip to spare for that: the commit is sent ahead, to a session that waits until
-//! the window's own lets it go on, which it does when it has its lock. The flush goes on beside the reading then.
+//! the window's own lets it go on, which it does when it has its lock. The flush goes on beside the reading then, and
+//! so does the reading of the sequences: the writers that use them wait until the flip, whichever session looks.
 
 use std::time::Duration;
 
-use super::{Changes, Limits, Reader, explain, message};
+use postgres::SimpleQueryRow;
+
+use super::changes::{is_true, sequences};
+use super::{Changes, Limits, Reader, SEQUENCES, explain, explain_sequences, message};
 use crate::error::{Error, Result};
 use crate::session::{Session, text};
 
-/// What the flush waits for: an advisory lock that the reading session holds until then; the bytes of "pg_flush".
+/// What the second session waits for: an advisory lock that the first one holds until then; the bytes of "pg_flush".
 const TURN: i64 = 0x7067_5f66_6c75_7368;
 
-const FLUSH: &str = "UPDATE switchover.heartbeat SET beaten_at = pg_catalog.clock_timestamp()";
+/// A commit of its own.
+pub const FLUSH: &str = "UPDATE switchover.heartbeat SET beaten_at = pg_catalog.clock_timestamp()";
 
 impl Reader {
     /// Makes sure that a crash of the source can take back nothing of what the snapshot showed.
@@ -38,7 +43,8 @@ impl Reader {
     }
 
     /// As [`Reader::begin`] for the window, whose `opening` ends with the lock granted and the snapshot taken:
-    /// what it shows has been flushed when this returns, unless the flush has failed to wait.
+    /// what it shows has been flushed when this returns, unless the flush has failed to wait. `brief` says how long
+    /// a lock is waited for by who holds back all writers.
     ///
     /// # Errors
     /// As the server says; the transaction is rolled back then.
@@ -47,7 +53,7 @@ impl Reader {
         opening: &str,
         limits: Limits,
         closing: &str,
-        timeout: Duration,
+        (timeout, brief): (Duration, &str),
     ) -> Result<Changes> {
         let go_on = format!(
             "{opening}
@@ -55,39 +61,57 @@ impl Reader {
                     pg_catalog.pg_advisory_unlock({TURN})::text AS second;"
         );
         let sql = message(&go_on, limits, false, closing);
+        let timeout = timeout.as_millis().max(1);
         // Locally: the flip waits for a synchronous standby if there is one, and is bounded in that.
-        let flush = format!(
-            "BEGIN; SET LOCAL synchronous_commit = local; SET LOCAL lock_timeout = {};
-             SELECT pg_catalog.pg_advisory_xact_lock({TURN}); {FLUSH}; COMMIT;
-             SELECT pg_catalog.pg_current_wal_flush_lsn();",
-            timeout.as_millis().max(1)
+        let beside = format!(
+            "BEGIN; SET LOCAL synchronous_commit = local;
+             SET LOCAL lock_timeout = {timeout}; SET LOCAL statement_timeout = {timeout};
+             SELECT pg_catalog.pg_advisory_xact_lock({TURN}), {brief};
+             {SEQUENCES}; {FLUSH}; COMMIT;
+             SELECT pg_catalog.pg_current_wal_flush_lsn();"
         );
         let (session, flusher) = (&mut self.session, &mut self.flusher);
-        let (read, flushed) = std::thread::scope(|scope| {
-            let flushed =
-                scope.spawn(|| flusher.transaction_rows("flush the write-ahead log", &flush));
+        let (read, beside) = std::thread::scope(|scope| {
+            let what = "flush the write-ahead log and read the sequences";
+            let beside = scope.spawn(|| flusher.transaction_rows(what, &beside));
             let read = session.simple("read the changes", &sql);
             if read.is_err() {
                 give_up(session);
             }
-            (read, flushed.join())
+            (read, beside.join())
         });
         self.holds_flush_back = false;
         self.in_transaction = read.is_ok();
         let rows = read.map_err(explain)?;
-        let flushed = flushed.unwrap_or_else(|_| Err(Error::failed("could not flush")));
-        let result = flushed.and_then(|flushed| {
-            let mut changes = Changes::from_answer(&self.sequence_names, &rows)?;
-            let granted = rows.iter().find(|row| row.get(0) == Some("granted"));
-            let granted = granted.and_then(|row| position(text(row, 2)));
-            let flushed = flushed.last().and_then(|row| position(text(row, 0)));
-            changes.flushed |= granted.is_some() && flushed >= granted;
-            Ok(changes)
-        });
+        let beside = beside.unwrap_or_else(|_| Err(Error::failed("a thread has failed")));
+        let result = beside
+            .map_err(explain_sequences)
+            .and_then(|beside| self.put_together(&rows, &beside));
         if result.is_err() {
             self.roll_back();
         }
         result
+    }
+
+    /// Makes one answer of what both sessions have read under the lock.
+    fn put_together(
+        &mut self,
+        rows: &[SimpleQueryRow],
+        beside: &[SimpleQueryRow],
+    ) -> Result<Changes> {
+        let mut changes = Changes::from_answer(rows)?;
+        let granted = rows.iter().find(|row| row.get(0) == Some("granted"));
+        // What the second session waited for was the first one's to give back, so it has read under the lock.
+        let has_waited = granted.is_some_and(|row| is_true(text(row, 3)));
+        let under_lock = beside.iter().rev().nth(1).filter(|_| has_waited);
+        changes.sequences = match under_lock {
+            Some(row) => sequences(&self.sequence_names, text(row, 0))?,
+            None => self.read_sequences()?,
+        };
+        let granted = granted.and_then(|row| position(text(row, 2)));
+        let flushed = beside.last().and_then(|row| position(text(row, 0)));
+        changes.flushed |= granted.is_some() && flushed >= granted;
+        Ok(changes)
     }
 }
 
