@@ -11,5 +11,5 @@ mod table;
 pub use drift::{Capture, Captured, Member};
 pub use install::{Parties, capture_table, forget_changes, install, set_captured, settle, wanting};
 pub use remove::remove;
-pub use state::{Phase, State, read as read_state, set_phase, set_verified};
+pub use state::{FLUSH, Phase, State, read as read_state, set_phase, set_verified};
 pub use table::{changed_keys, functions_hash, is_ours as is_our_trigger, key_matches};

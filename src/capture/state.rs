@@ -1,9 +1,15 @@
-//! The one row that says how far a switchover is and which database is in charge.
+//! The one row that says how far a switchover is and which database is in charge; and the one that is there to be
+//! written.
 
 use crate::catalog::{self, Selection};
 use crate::error::{Error, Result};
 use crate::ident::literal;
 use crate::session::Session;
+
+/// Has the source flush its write-ahead log, as far as it is not: with the commit of this statement, which has to
+/// be a transaction of its own.
+pub const FLUSH: &str = "UPDATE switchover.heartbeat SET beaten_at = pg_catalog.clock_timestamp()
+     WHERE pg_catalog.pg_current_wal_flush_lsn() OPERATOR(pg_catalog.<) pg_catalog.pg_current_wal_insert_lsn()";
 
 /// How far a switchover is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -203,7 +203,7 @@ fn wait(
     alive: impl Fn() -> std::io::Result<()>,
 ) -> std::io::Result<bool> {
     // Short, for most runs are.
-    let mut pause = Duration::from_millis(5);
+    let mut pause = Duration::from_millis(1);
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(status.success());
@@ -214,7 +214,7 @@ fn wait(
             child.wait()?;
             return alive.map(|()| false);
         }
-        pause = (pause * 2).min(Duration::from_millis(20));
+        pause = (pause * 2).min(Duration::from_millis(10));
     }
 }
 

@@ -14,6 +14,7 @@ use super::indexes::{Indexes, Make};
 use super::queue::{Job, Queue};
 use super::table::{Reading, Snapshot, State, Table};
 use super::tally::Tally;
+use crate::capture;
 use crate::conninfo::Conninfo;
 use crate::destination::{self, LOCK_TIMEOUT, writer};
 use crate::error::{Error, Result, Side};
@@ -180,10 +181,8 @@ impl Ends {
         };
         // Rows that a crash of the source can still take back, their log entries with them, must not
         // be confirmed; where writers use synchronous_commit = off, the snapshot may have shown some.
-        let end = "COMMIT; UPDATE switchover.heartbeat SET beaten_at = pg_catalog.clock_timestamp()
-                    WHERE pg_catalog.pg_current_wal_flush_lsn() OPERATOR(pg_catalog.<)
-                          pg_catalog.pg_current_wal_insert_lsn();";
-        match self.source.execute("end a transaction", end) {
+        let end = format!("COMMIT; {};", capture::FLUSH);
+        match self.source.execute("end a transaction", &end) {
             Ok(()) => Ok(Read::All(snapshot, piped)),
             Err(error) => gave_way(self.source.pid(), error),
         }

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 pub use changes::{ChangedTable, Changes, Extent, Limits};
 use changes::{SequenceNames, broken_answer, is_true};
-use durable::FLUSH;
 use postgres::error::SqlState;
 
 use super::ROOM;
+use crate::capture::FLUSH;
 use crate::catalog::Oid;
 use crate::error::{Error, Result};
 use crate::sequences::Values;

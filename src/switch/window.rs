@@ -84,12 +84,11 @@ pub fn attempt(
     let pid = cycles.reader.pid();
     let canceller = cycles.reader.session().canceller();
     std::thread::scope(|scope| {
-        // Before the clock starts, and their ends are waited for after it: what a busy machine takes to begin and
-        // to end a thread is nothing that writers should wait for.
+        // Both before the clock starts, and their ends are waited for after it: what a busy machine takes to begin
+        // and to end a thread is nothing that writers should wait for.
         let observation = lock::observe(scope, pid, observer, timeout, terminate);
         let bound = Bound::prepare(scope, canceller);
-        let started = Instant::now();
-        let changes = match read(cycles, &opening, &closing, timeout) {
+        let (started, changes) = match read(cycles, &opening, &closing, timeout) {
             Err(error) if lock::may_try_again(&error) => {
                 let why = error.to_string();
                 return Ok(Attempt::NotYet(why, observation.blockers()));
@@ -204,7 +203,12 @@ impl<'scope> Bound<'scope> {
 }
 
 /// Reads under the lock, no more than the window may carry.
-fn read(cycles: &mut Cycles, opening: &str, closing: &str, timeout: Duration) -> Result<Changes> {
+fn read(
+    cycles: &mut Cycles,
+    opening: &str,
+    closing: &str,
+    timeout: Duration,
+) -> Result<(Instant, Changes)> {
     let limits = Limits {
         rows: cycles.max_pending(),
         bytes: MESSAGE_BYTES,

@@ -2,6 +2,7 @@
 
 mod applications;
 mod changes;
+mod diary;
 mod generated;
 mod table;
 mod types;

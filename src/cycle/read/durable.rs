@@ -6,20 +6,19 @@
 //! the window's own lets it go on, which it does when it has its lock. The flush goes on beside the reading then, and
 //! so does the reading of the sequences: the writers that use them wait until the flip, whichever session looks.
 
-use std::time::Duration;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use postgres::SimpleQueryRow;
 
 use super::changes::{is_true, sequences};
 use super::{Changes, Limits, Reader, SEQUENCES, explain, explain_sequences, message};
+use crate::capture::FLUSH;
 use crate::error::{Error, Result};
 use crate::session::{Session, text};
 
 /// What the second session waits for: an advisory lock that the first one holds until then; the bytes of "pg_flush".
 const TURN: i64 = 0x7067_5f66_6c75_7368;
-
-/// A commit of its own.
-pub const FLUSH: &str = "UPDATE switchover.heartbeat SET beaten_at = pg_catalog.clock_timestamp()";
 
 impl Reader {
     /// Makes sure that a crash of the source can take back nothing of what the snapshot showed.
@@ -44,7 +43,7 @@ impl Reader {
 
     /// As [`Reader::begin`] for the window, whose `opening` ends with the lock granted and the snapshot taken:
     /// what it shows has been flushed when this returns, unless the flush has failed to wait. `brief` says how long
-    /// a lock is waited for by who holds back all writers.
+    /// a lock is waited for by who holds back all writers. Comes with the moment at which the lock was asked for.
     ///
     /// # Errors
     /// As the server says; the transaction is rolled back then.
@@ -54,7 +53,7 @@ impl Reader {
         limits: Limits,
         closing: &str,
         (timeout, brief): (Duration, &str),
-    ) -> Result<Changes> {
+    ) -> Result<(Instant, Changes)> {
         let go_on = format!(
             "{opening}
              SELECT 'granted' AS kind, NULL AS id, pg_catalog.pg_current_wal_insert_lsn()::text AS first,
@@ -71,14 +70,21 @@ impl Reader {
              SELECT pg_catalog.pg_current_wal_flush_lsn();"
         );
         let (session, flusher) = (&mut self.session, &mut self.flusher);
-        let (read, beside) = std::thread::scope(|scope| {
-            let what = "flush the write-ahead log and read the sequences";
-            let beside = scope.spawn(|| flusher.transaction_rows(what, &beside));
+        let (speaks, spoken) = mpsc::channel();
+        let (started, read, beside) = std::thread::scope(|scope| {
+            let beside = scope.spawn(move || {
+                let _ = speaks.send(());
+                flusher
+                    .transaction_rows("flush the write-ahead log and read the sequences", &beside)
+            });
+            // No writer waits yet for what a busy machine takes to begin a thread.
+            let _ = spoken.recv();
+            let started = Instant::now();
             let read = session.simple("read the changes", &sql);
             if read.is_err() {
                 give_up(session);
             }
-            (read, beside.join())
+            (started, read, beside.join())
         });
         self.holds_flush_back = false;
         self.in_transaction = read.is_ok();
@@ -90,7 +96,7 @@ impl Reader {
         if result.is_err() {
             self.roll_back();
         }
-        result
+        Ok((started, result?))
     }
 
     /// Makes one answer of what both sessions have read under the lock.
