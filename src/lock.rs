@@ -107,16 +107,13 @@ pub fn describe(blockers: &[Blocker]) -> String {
     }
 }
 
-/// Asks who keeps the backend `pid` waiting.
-///
-/// # Errors
-/// As the server says.
-pub fn blockers(observer: &mut Session, pid: i32) -> Result<Vec<Blocker>> {
-    let rows = observer.query("see who holds the lock", BLOCKERS, &[&pid])?;
+/// Asks who else keeps these backends waiting.
+fn blockers(observer: &mut Session, pids: &[i32]) -> Result<Vec<Blocker>> {
+    let rows = observer.query("see who holds the lock", BLOCKERS, &[&pids])?;
     Ok(rows.iter().map(Blocker::from_row).collect())
 }
 
-/// A thread beside a wait for a lock. Dropped, it ends by itself, and nobody waits for it.
+/// A thread beside a wait for a lock. Dropped, it ends by itself, and only the end of its scope waits for it.
 pub struct Observation<'scope> {
     waiting: mpsc::Sender<()>,
     watcher: ScopedJoinHandle<'scope, Vec<Blocker>>,
@@ -130,12 +127,12 @@ impl Observation<'_> {
     }
 }
 
-/// Observes how the backend `pid` waits for a lock; if it still waits at half of the time-out, a look through
-/// `observer` tells who is in its way, and ends them if asked to. The observer's round trips run beside the
+/// Observes how these backends wait for locks; if they are not there at half of the time-out, a look through
+/// `observer` tells who is in their way, and ends them if asked to. The observer's round trips run beside the
 /// wait, never in it.
 pub fn observe<'scope>(
     scope: &'scope Scope<'scope, '_>,
-    pid: i32,
+    pids: Vec<i32>,
     observer: &'scope mut Session,
     timeout: Duration,
     terminate: bool,
@@ -145,8 +142,12 @@ pub fn observe<'scope>(
         if over.recv_timeout(timeout / 2) != Err(mpsc::RecvTimeoutError::Timeout) {
             return Vec::new();
         }
-        let seen = blockers(observer, pid).unwrap_or_default();
-        if terminate {
+        let seen = blockers(observer, &pids).unwrap_or_else(|error| {
+            log::debug!("{error}");
+            Vec::new()
+        });
+        // Nobody is ended who was in the way a moment ago.
+        if terminate && over.try_recv() == Err(mpsc::TryRecvError::Empty) {
             end(observer, &seen);
         }
         seen
@@ -211,7 +212,13 @@ pub fn transaction(
     loop {
         stop.check()?;
         let (result, now) = std::thread::scope(|scope| {
-            let observation = observe(scope, session.pid(), observer, patience.timeout, false);
+            let observation = observe(
+                scope,
+                vec![session.pid()],
+                observer,
+                patience.timeout,
+                false,
+            );
             let result = session.transaction(what, &message);
             (result, observation.blockers())
         });

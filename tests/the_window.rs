@@ -308,6 +308,34 @@ fn sequences_that_were_read_before_the_lock_are_read_again() {
     compare::assert_equal(&stage.pair);
 }
 
+/// The sequences are read by another session than the rows, and whoever holds one is named all the same.
+#[test]
+fn a_sequence_that_somebody_holds_in_the_window_lets_the_writers_go_on() {
+    let stage = Stage::copied(&tables(1), &rows(1));
+    // So that the wait is longer than it takes to look for whom.
+    stage
+        .pair
+        .on_source("ALTER DATABASE app SET deadlock_timeout = '60s'");
+    let running = stage.switch_up_to_the_lock(&[
+        "switch",
+        "--unverified",
+        "--lock-timeout=4000",
+        "--lock-attempts=1",
+    ]);
+    let mut holder = stage.pair.source_client();
+    holder
+        .batch_execute("BEGIN; ALTER SEQUENCE t1_id_seq RESTART 100")
+        .unwrap();
+    stage.source_wire.release();
+    expect_source_in_charge(running.wait(LIMIT), 4)
+        .expect_stderr("BEGIN; ALTER SEQUENCE t1_id_seq RESTART 100");
+    assert!(!stage.flipped());
+    holder.batch_execute("COMMIT").unwrap();
+    stage.pair.on_source("INSERT INTO t1 (n) VALUES (7)");
+    stage.pair.run(&["switch", "--unverified"]).expect(0);
+    compare::assert_equal(&stage.pair);
+}
+
 #[test]
 fn the_window_makes_the_sources_log_durable_before_it_applies() {
     let stage = Stage::copied(&tables(1), &rows(1));

@@ -2,8 +2,8 @@
 
 -- Every captured sequence as it is now: oid, last_value and is_called, with blanks between them, and commas between
 -- the sequences. One text, because they are many where tables are many, and a row of each takes longer than all the rest.
--- Never in the session that reads rows: the locks stay until the end of its transaction, and would keep a TRUNCATE ...
--- RESTART IDENTITY waiting for a whole cycle.
+-- Never in the transaction that reads rows: the locks stay until its end, and would keep a TRUNCATE ... RESTART IDENTITY
+-- waiting for a whole cycle.
 -- An older build's answers otherwise, and cannot be replaced.
 DROP FUNCTION IF EXISTS switchover.read_sequences();
 CREATE FUNCTION switchover.read_sequences() RETURNS text

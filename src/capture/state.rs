@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 use crate::ident::literal;
 use crate::session::Session;
 
-/// Has the source flush its write-ahead log, as far as it is not: with the commit of this statement, which has to
-/// be a transaction of its own.
+/// Has the source flush its write-ahead log, as far as it is not: with the commit of this statement, which must not be
+/// that of a transaction that reads rows.
 pub const FLUSH: &str = "UPDATE switchover.heartbeat SET beaten_at = pg_catalog.clock_timestamp()
      WHERE pg_catalog.pg_current_wal_flush_lsn() OPERATOR(pg_catalog.<) pg_catalog.pg_current_wal_insert_lsn()";
 

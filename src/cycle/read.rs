@@ -110,6 +110,11 @@ impl Reader {
         self.session.pid()
     }
 
+    /// Returns the process ids of both sessions' backends.
+    pub fn pids(&self) -> Vec<i32> {
+        vec![self.session.pid(), self.flusher.pid()]
+    }
+
     /// Has the server plan what this session will ask for in the window. Returns the tables, most written first,
     /// that it was done for: no more than some, for each plan takes memory there.
     ///
@@ -120,7 +125,9 @@ impl Reader {
         let sql = format!("SELECT t FROM switchover.warm_up({MOST}) t");
         let rows = self.session.simple("warm up", &sql)?;
         let beside = format!("{SEQUENCES}; EXPLAIN {FLUSH};");
-        self.flusher.execute("warm up", &beside)?;
+        self.flusher
+            .execute("warm up", &beside)
+            .map_err(explain_sequences)?;
         Ok(rows
             .iter()
             .filter_map(|row| text(row, 0).parse().ok())
@@ -178,7 +185,7 @@ impl Reader {
         let result = read.and_then(|rows| {
             let mut changes = Changes::from_answer(&rows)?;
             if may_export && !self.leaves_sequences {
-                changes.sequences = self.read_sequences()?;
+                changes.sequences = self.read_sequences("")?;
             }
             Ok(changes)
         });
@@ -218,11 +225,13 @@ impl Reader {
         }
     }
 
-    /// Reads the sequences as they are now, which is later than the snapshot: never behind its rows.
-    fn read_sequences(&mut self) -> Result<Values> {
-        let read = self.flusher.simple("read the sequences", SEQUENCES);
+    /// Reads the sequences as they are now, which is later than the snapshot: never behind its rows. `bounds` is a
+    /// statement that comes first.
+    fn read_sequences(&mut self, bounds: &str) -> Result<Values> {
+        let sql = format!("BEGIN; {bounds} {SEQUENCES}; COMMIT;");
+        let read = self.flusher.transaction_rows("read the sequences", &sql);
         let rows = read.map_err(explain_sequences)?;
-        let answer = rows.first().map_or("", |row| text(row, 0));
+        let answer = rows.last().map_or("", |row| text(row, 0));
         changes::sequences(&self.sequence_names, answer)
     }
 

@@ -81,12 +81,12 @@ pub fn attempt(
 ) -> Result<Attempt> {
     let opening = opening(&active_log(cycles)?, "EXCLUSIVE", timeout);
     let closing = closing(refuse_newer, timeout);
-    let pid = cycles.reader.pid();
+    let pids = cycles.reader.pids();
     let canceller = cycles.reader.session().canceller();
     std::thread::scope(|scope| {
         // Both before the clock starts, and their ends are waited for after it: what a busy machine takes to begin
         // and to end a thread is nothing that writers should wait for.
-        let observation = lock::observe(scope, pid, observer, timeout, terminate);
+        let observation = lock::observe(scope, pids, observer, timeout, terminate);
         let bound = Bound::prepare(scope, canceller);
         let (started, changes) = match read(cycles, &opening, &closing, timeout) {
             Err(error) if lock::may_try_again(&error) => {
@@ -97,6 +97,11 @@ pub fn attempt(
         };
         drop(observation);
         let first = started.elapsed();
+        if first >= timeout {
+            cycles.reader.roll_back();
+            let why = "reading took longer than --lock-timeout".to_string();
+            return Ok(Attempt::NotYet(why, Vec::new()));
+        }
         if changes.extent != Extent::Complete {
             cycles.reader.roll_back();
             let why = "more has changed than the window may carry (--max-pending)".to_string();
@@ -153,8 +158,8 @@ fn not_flipped(error: Error) -> Result<Attempt> {
     }
 }
 
-/// Says the window's messages to the source once, without its lock, its rows and its flip, and takes all back: what a
-/// session runs for the first time takes the server longer. `refuse_newer` as in [`attempt`].
+/// Says what the reading session says in the window once, without its lock, its rows and its flip, and takes all
+/// back: what a session runs for the first time takes the server longer. `refuse_newer` as in [`attempt`].
 ///
 /// # Errors
 /// The connection is lost, or somebody has the log locked. What `refuse_newer` finds here it finds again.
@@ -213,10 +218,11 @@ fn read(
         rows: cycles.max_pending(),
         bytes: MESSAGE_BYTES,
     };
-    let brief = brief(timeout);
+    // Less than the reading session has: that one must be there to take all back.
+    let bounds = bounds(waiting(timeout));
     cycles
         .reader
-        .begin_final(opening, limits, closing, (timeout, &brief))
+        .begin_final(opening, limits, closing, (timeout, &bounds))
 }
 
 /// Sends the flip. The server ends what takes longer than `left`, but for what [`Bound`] is for.
@@ -264,37 +270,39 @@ fn active_log(cycles: &mut Cycles) -> Result<[&'static str; 2]> {
 /// it, and while we wait for that one, writers of the other log pass. The other way round such a
 /// writer and we would wait for each other. Both in one statement, so that one time-out bounds both waits.
 fn opening([resting, active]: &[&str; 2], mode: &str, timeout: Duration) -> String {
-    let wait = waiting_ms(timeout);
-    let then = [remaining("statement_timeout", timeout), brief(timeout)];
+    let wait = waiting(timeout).as_millis();
     format!(
         "SET LOCAL lock_timeout = {wait}; SET LOCAL statement_timeout = {wait};
          LOCK TABLE {resting}, {active} IN {mode} MODE; {}",
-        by_the_clock(&then)
+        bounds(timeout)
     )
 }
 
-/// What comes behind the reading.
+/// What comes behind the reading. Every statement of a message has its time-out anew.
 fn closing(refuse_newer: &str, timeout: Duration) -> String {
-    let then = [
-        remaining("statement_timeout", timeout),
-        remaining("idle_in_transaction_session_timeout", timeout),
-    ];
-    format!("{refuse_newer} {}", by_the_clock(&then))
+    let statement = remaining("statement_timeout", timeout);
+    let idle = remaining("idle_in_transaction_session_timeout", timeout);
+    format!(
+        "{} {refuse_newer} {}",
+        by_the_clock(std::slice::from_ref(&statement)),
+        by_the_clock(&[statement.clone(), idle])
+    )
 }
 
 /// How long the lock itself is waited for.
-fn waiting_ms(timeout: Duration) -> u128 {
-    (timeout * 9 / 10).as_millis().max(1)
+fn waiting(timeout: Duration) -> Duration {
+    (timeout * 9 / 10).max(Duration::from_millis(1))
 }
 
-/// Returns the call that bounds the waits for locks once we hold ours. From then on, whoever has locked a table and
+/// Returns the statement that bounds what comes once we hold the lock. From then on, whoever has locked a table and
 /// wants to write waits for us; a table that we wait for is given up before that one is told of a deadlock.
-fn brief(timeout: Duration) -> String {
-    format!(
+fn bounds(timeout: Duration) -> String {
+    let brief = format!(
         "pg_catalog.set_config('lock_timeout', GREATEST(1, LEAST({}, EXTRACT(epoch FROM
              pg_catalog.current_setting('deadlock_timeout')::interval) * 500))::int8::text, true)",
-        waiting_ms(timeout)
-    )
+        waiting(timeout).as_millis()
+    );
+    by_the_clock(&[remaining("statement_timeout", timeout), brief])
 }
 
 /// Returns the call that sets a time-out to what is left of `timeout`. A clock that jumps in between makes it

@@ -4,7 +4,8 @@
 //!
 //! In the window there is no round trip to spare for that: the commit is sent ahead, to a session that waits until
 //! the window's own lets it go on, which it does when it has its lock. The flush goes on beside the reading then, and
-//! so does the reading of the sequences: the writers that use them wait until the flip, whichever session looks.
+//! so does the reading of the sequences: whoever writes rows with their values waits until the flip, whichever session
+//! looks.
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -42,8 +43,8 @@ impl Reader {
     }
 
     /// As [`Reader::begin`] for the window, whose `opening` ends with the lock granted and the snapshot taken:
-    /// what it shows has been flushed when this returns, unless the flush has failed to wait. `brief` says how long
-    /// a lock is waited for by who holds back all writers. Comes with the moment at which the lock was asked for.
+    /// what it shows has been flushed when this returns, unless the flush has failed to wait. `bounds` is a statement
+    /// that bounds what a session does while all writers wait. Comes with the moment at which the lock was asked for.
     ///
     /// # Errors
     /// As the server says; the transaction is rolled back then.
@@ -52,7 +53,7 @@ impl Reader {
         opening: &str,
         limits: Limits,
         closing: &str,
-        (timeout, brief): (Duration, &str),
+        (timeout, bounds): (Duration, &str),
     ) -> Result<(Instant, Changes)> {
         let go_on = format!(
             "{opening}
@@ -65,20 +66,20 @@ impl Reader {
         let beside = format!(
             "BEGIN; SET LOCAL synchronous_commit = local;
              SET LOCAL lock_timeout = {timeout}; SET LOCAL statement_timeout = {timeout};
-             SELECT pg_catalog.pg_advisory_xact_lock({TURN}), {brief};
+             SELECT pg_catalog.pg_advisory_xact_lock({TURN}); {bounds}
              {SEQUENCES}; {FLUSH}; COMMIT;
              SELECT pg_catalog.pg_current_wal_flush_lsn();"
         );
         let (session, flusher) = (&mut self.session, &mut self.flusher);
-        let (speaks, spoken) = mpsc::channel();
+        let (begins, begun) = mpsc::channel();
         let (started, read, beside) = std::thread::scope(|scope| {
             let beside = scope.spawn(move || {
-                let _ = speaks.send(());
+                let _ = begins.send(());
                 flusher
                     .transaction_rows("flush the write-ahead log and read the sequences", &beside)
             });
             // No writer waits yet for what a busy machine takes to begin a thread.
-            let _ = spoken.recv();
+            let _ = begun.recv();
             let started = Instant::now();
             let read = session.simple("read the changes", &sql);
             if read.is_err() {
@@ -92,7 +93,7 @@ impl Reader {
         let beside = beside.unwrap_or_else(|_| Err(Error::failed("a thread has failed")));
         let result = beside
             .map_err(explain_sequences)
-            .and_then(|beside| self.put_together(&rows, &beside));
+            .and_then(|beside| self.put_together(&rows, &beside, bounds));
         if result.is_err() {
             self.roll_back();
         }
@@ -104,6 +105,7 @@ impl Reader {
         &mut self,
         rows: &[SimpleQueryRow],
         beside: &[SimpleQueryRow],
+        bounds: &str,
     ) -> Result<Changes> {
         let mut changes = Changes::from_answer(rows)?;
         let granted = rows.iter().find(|row| row.get(0) == Some("granted"));
@@ -112,7 +114,7 @@ impl Reader {
         let under_lock = beside.iter().rev().nth(1).filter(|_| has_waited);
         changes.sequences = match under_lock {
             Some(row) => sequences(&self.sequence_names, text(row, 0))?,
-            None => self.read_sequences()?,
+            None => self.read_sequences(bounds)?,
         };
         let granted = granted.and_then(|row| position(text(row, 2)));
         let flushed = beside.last().and_then(|row| position(text(row, 0)));
