@@ -40,13 +40,11 @@ pub fn read(session: &mut Session, names: &[QualifiedName]) -> Result<Values> {
             match row.get(0) {
                 Some(last_value) => {
                     let is_called = true;
-                    values.insert(
-                        name.clone(),
-                        Value {
-                            last_value,
-                            is_called,
-                        },
-                    );
+                    let value = Value {
+                        last_value,
+                        is_called,
+                    };
+                    values.insert(name.clone(), value);
                 }
                 None => others.push(name),
             }

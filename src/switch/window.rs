@@ -280,12 +280,12 @@ fn opening([resting, active]: &[&str; 2], mode: &str, timeout: Duration) -> Stri
 
 /// What comes behind the reading. Every statement of a message has its time-out anew.
 fn closing(refuse_newer: &str, timeout: Duration) -> String {
-    let statement = remaining("statement_timeout", timeout);
-    let idle = remaining("idle_in_transaction_session_timeout", timeout);
+    let left = |setting| remaining(setting, timeout);
+    let idle = left("idle_in_transaction_session_timeout");
     format!(
         "{} {refuse_newer} {}",
-        by_the_clock(std::slice::from_ref(&statement)),
-        by_the_clock(&[statement.clone(), idle])
+        by_the_clock(&[left("statement_timeout")]),
+        by_the_clock(&[left("statement_timeout"), idle])
     )
 }
 
