@@ -359,14 +359,7 @@ fn values_of_every_built_in_type_and_its_array_arrive() {
         assert!(names.len() > 60, "{names:?}");
         pair.on_source(&sql);
         pair.run(&["init", "-q"]).expect(0);
-        let copy = pair.run(&["copy", "-v", "--create-schema"]).expect(0);
-        assert!(
-            copy.stderr
-                .contains("copying table \"types\".\"t int4\", 0.0 MB, text")
-                || copy.stderr.contains("text"),
-            "{}",
-            copy.report()
-        );
+        pair.run(&["copy", "-q", "--create-schema"]).expect(0);
         let touch = |set: &str| -> String {
             names
                 .iter()
