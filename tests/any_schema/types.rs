@@ -359,7 +359,18 @@ fn values_of_every_built_in_type_and_its_array_arrive() {
         assert!(names.len() > 60, "{names:?}");
         pair.on_source(&sql);
         pair.run(&["init", "-q"]).expect(0);
+        pair.on_destination("ALTER DATABASE app SET log_statement = 'all'");
         pair.run(&["copy", "-q", "--create-schema"]).expect(0);
+        pair.on_destination("ALTER DATABASE app RESET log_statement");
+        // What has the oids of types in it means something else there.
+        let log = pair.destination.log();
+        for (table, form) in [("t int4", "text"), ("k int4", "binary")] {
+            let copied = log.lines().any(|line| {
+                line.contains(&format!("COPY \"types\".\"{table}\" "))
+                    && line.contains(&format!("FROM STDIN (FORMAT {form})"))
+            });
+            assert!(copied, "{table} did not go as {form}");
+        }
         let touch = |set: &str| -> String {
             names
                 .iter()
