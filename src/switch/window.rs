@@ -97,15 +97,14 @@ pub fn attempt(
         };
         drop(observation);
         let first = started.elapsed();
-        if first >= timeout {
+        let unfit = match changes.extent {
+            _ if first >= timeout => Some("reading took longer than --lock-timeout"),
+            Extent::Complete => None,
+            _ => Some("more has changed than the window may carry (--max-pending)"),
+        };
+        if let Some(why) = unfit {
             cycles.reader.roll_back();
-            let why = "reading took longer than --lock-timeout".to_string();
-            return Ok(Attempt::NotYet(why, Vec::new()));
-        }
-        if changes.extent != Extent::Complete {
-            cycles.reader.roll_back();
-            let why = "more has changed than the window may carry (--max-pending)".to_string();
-            return Ok(Attempt::NotYet(why, Vec::new()));
+            return Ok(Attempt::NotYet(why.to_string(), Vec::new()));
         }
         let applied = match apply(cycles, &changes, first, timeout) {
             Err(error) => {
