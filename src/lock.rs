@@ -4,7 +4,8 @@
 mod courtesy;
 
 use std::fmt;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::Duration;
 
@@ -107,19 +108,25 @@ pub fn describe(blockers: &[Blocker]) -> String {
     }
 }
 
-/// Asks who else keeps these backends waiting.
-fn blockers(observer: &mut Session, pids: &[i32]) -> Result<Vec<Blocker>> {
-    let rows = observer.query("see who holds the lock", BLOCKERS, &[&pids])?;
+/// Asks who keeps this backend waiting.
+fn blockers(observer: &mut Session, pid: i32) -> Result<Vec<Blocker>> {
+    let rows = observer.query("see who holds the lock", BLOCKERS, &[&pid])?;
     Ok(rows.iter().map(Blocker::from_row).collect())
 }
 
 /// A thread beside a wait for a lock. Dropped, it ends by itself, and only the end of its scope waits for it.
 pub struct Observation<'scope> {
     waiting: mpsc::Sender<()>,
+    over: Arc<AtomicBool>,
     watcher: ScopedJoinHandle<'scope, Vec<Blocker>>,
 }
 
 impl Observation<'_> {
+    /// The wait is over. The thread goes on: its end would take a processor from what comes now.
+    pub fn over(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+
     /// Returns whom it has seen; the wait is over.
     pub fn blockers(self) -> Vec<Blocker> {
         drop(self.waiting);
@@ -127,32 +134,40 @@ impl Observation<'_> {
     }
 }
 
-/// Observes how these backends wait for locks; if they are not there at half of the time-out, a look through
-/// `observer` tells who is in their way, and ends them if asked to. The observer's round trips run beside the
+/// Observes how this backend waits for locks; if it is not there at half of the time-out, a look through
+/// `observer` tells who is in its way, and ends them if asked to. The observer's round trips run beside the
 /// wait, never in it.
 pub fn observe<'scope>(
     scope: &'scope Scope<'scope, '_>,
-    pids: Vec<i32>,
+    pid: i32,
     observer: &'scope mut Session,
     timeout: Duration,
     terminate: bool,
 ) -> Observation<'scope> {
-    let (waiting, over) = mpsc::channel::<()>();
+    let (waiting, ends) = mpsc::channel::<()>();
+    let over = Arc::new(AtomicBool::new(false));
+    let is_over = Arc::clone(&over);
     let watcher = scope.spawn(move || {
-        if over.recv_timeout(timeout / 2) != Err(mpsc::RecvTimeoutError::Timeout) {
+        let ended = ends.recv_timeout(timeout / 2) != Err(mpsc::RecvTimeoutError::Timeout);
+        if ended || is_over.load(Ordering::Relaxed) {
             return Vec::new();
         }
-        let seen = blockers(observer, &pids).unwrap_or_else(|error| {
+        let seen = blockers(observer, pid).unwrap_or_else(|error| {
             log::debug!("{error}");
             Vec::new()
         });
         // Nobody is ended who was in the way a moment ago.
-        if terminate && over.try_recv() == Err(mpsc::TryRecvError::Empty) {
+        let waits = ends.try_recv() == Err(mpsc::TryRecvError::Empty);
+        if terminate && waits && !is_over.load(Ordering::Relaxed) {
             end(observer, &seen);
         }
         seen
     });
-    Observation { waiting, watcher }
+    Observation {
+        waiting,
+        over,
+        watcher,
+    }
 }
 
 /// Ends the sessions of blockers; prepared transactions have none.
@@ -212,13 +227,7 @@ pub fn transaction(
     loop {
         stop.check()?;
         let (result, now) = std::thread::scope(|scope| {
-            let observation = observe(
-                scope,
-                vec![session.pid()],
-                observer,
-                patience.timeout,
-                false,
-            );
+            let observation = observe(scope, session.pid(), observer, patience.timeout, false);
             let result = session.transaction(what, &message);
             (result, observation.blockers())
         });
@@ -243,6 +252,24 @@ pub fn transaction(
         attempt += 1;
         stop.sleep(pause);
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// As [`transaction`], once. Returns false if others are in the way; who they are is for whoever tries again.
+///
+/// # Errors
+/// As the server says.
+pub fn transaction_at_once(
+    session: &mut Session,
+    patience: Patience,
+    what: &str,
+    (locks, sql): (Option<&Locks>, &str),
+) -> Result<bool> {
+    let message = message(session.version(), patience, locks, sql);
+    match session.transaction(what, &message) {
+        Ok(()) => Ok(true),
+        Err(error) if may_try_again(&error) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

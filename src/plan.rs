@@ -191,11 +191,10 @@ fn destination_key(key: &Key, destination: &Relation) -> Key {
 }
 
 /// Returns what stands before and behind the lists of literals in a statement that deletes rows by key. An array
-/// takes the server half as long as a join to plan and run; it holds what is of one column, is no array itself, and
-/// is of a built-in type, for the array's type would have lengths put right by what a type's owner has defined.
+/// takes the server half as long as a join to plan and run; it holds what is of one column and is no array itself.
 fn delete_by_key(key: &Key, table: &str) -> (String, String) {
     match key.columns.as_slice() {
-        [one] if !one.of_user() && !one.type_name.ends_with("[]") => (
+        [one] if !one.type_name.ends_with("[]") => (
             format!(
                 "DELETE FROM{table} t WHERE t.{} {} ANY (ARRAY[",
                 ident(&one.name),

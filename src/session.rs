@@ -29,14 +29,14 @@ const TABLES_ONLY: &str =
 /// See [`Session::commit_later`].
 pub const COMMIT_LATER: &str = "SET synchronous_commit = off;";
 
-/// Has both servers work at a time, each for one of these.
+/// Does both at a time, so that both servers, or two sessions, work; the second in another thread.
 pub fn side_by_side<A, B: Send>(
-    source: impl FnOnce() -> A,
-    destination: impl FnOnce() -> B + Send,
+    one: impl FnOnce() -> A,
+    other: impl FnOnce() -> B + Send,
 ) -> (A, B) {
     std::thread::scope(|scope| {
-        let there = scope.spawn(destination);
-        let here = source();
+        let there = scope.spawn(other);
+        let here = one();
         let there = there.join();
         (here, there.unwrap_or_else(|panic| resume_unwind(panic)))
     })

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::support::cluster::Cluster;
 use crate::support::pair::{DATABASE, Pair};
 use crate::support::proxy::{Action, Proxy, Trip};
+use crate::support::stage::CONFIRM;
 use crate::support::{compare, wait_for};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -91,13 +92,10 @@ fn a_cycle_that_the_destination_did_not_commit_forgets_nothing() {
     let proxy = Proxy::start(&pair.destination);
     pair.destination_uri = proxy.uri(DATABASE);
     for sync in CYCLES {
-        for (text, action) in [
-            ("UPDATE switchover.state SET cycle", Action::CutBefore),
-            ("UPDATE switchover.state SET cycle", Action::DropReply),
-        ] {
+        for action in [Action::CutBefore, Action::DropReply] {
             pair.on_source(CHANGES);
             let written = entries(&pair);
-            proxy.at(text, action);
+            proxy.at(CONFIRM, action);
             pair.run(sync).expect(1);
             assert_eq!(entries(&pair), written, "{action:?}");
             pair.run(sync).expect(0);
@@ -143,7 +141,6 @@ fn entries_written_during_a_cycle_survive_it() {
 /// Many entries are deleted while the rows still travel; that is committed as late as any other deletion.
 #[test]
 fn many_entries_that_are_deleted_ahead_are_there_until_the_destination_has_committed() {
-    const CONFIRM: &str = "UPDATE switchover.state SET cycle";
     const MANY: &str = "INSERT INTO t SELECT i, -i, 'many' FROM generate_series(100001, 112000) i";
     let (mut pair, source) = ready();
     let destination = Proxy::start(&pair.destination);
@@ -185,6 +182,42 @@ fn many_entries_that_are_deleted_ahead_are_there_until_the_destination_has_commi
     }
     compare::assert_equal(&pair);
     assert_eq!(entries(&pair), 0);
+}
+
+/// A cycle that is tried many times must not write that much each time; and the one that succeeds forgets all the same.
+#[test]
+fn many_entries_that_were_deleted_in_vain_are_not_deleted_ahead_again() {
+    let (mut pair, source) = ready();
+    let destination = Proxy::start(&pair.destination);
+    pair.destination_uri = destination.uri(DATABASE);
+    // More than one message may bring: every attempt goes through the fetchers.
+    pair.on_source(
+        "INSERT INTO t SELECT i, -i, repeat('x', 2000) FROM generate_series(100001, 112000) i",
+    );
+    source.forget_trips();
+    destination.at("SET LOCAL enable_hashjoin = on", Action::HoldBefore);
+    let running = pair.spawn(&["sync", "--max-pending=1000", "--lock-timeout=10"]);
+    destination.wait_until_hit(LIMIT);
+    let mut holder = pair.destination_client();
+    holder
+        .batch_execute("BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+        .unwrap();
+    destination.release();
+    let count = |wanted: fn(&str) -> bool| {
+        let trips = source.trips();
+        trips.iter().filter(|trip| wanted(&trip.sql)).count()
+    };
+    wait_for("a third attempt", LIMIT, || {
+        count(|sql| sql.contains("switchover.read_changes(")) >= 3
+    });
+    holder.batch_execute("COMMIT").unwrap();
+    running.wait(LIMIT).expect(0);
+    assert_eq!(
+        count(|sql| sql.contains(FORGET) && !sql.contains("COMMIT")),
+        1
+    );
+    assert_eq!(entries(&pair), 0);
+    compare::assert_equal(&pair);
 }
 
 /// A source whose commits are on disk only when somebody asks for it, which a crash then takes back.
@@ -246,6 +279,68 @@ fn a_crash_of_the_source_takes_nothing_back_that_was_copied() {
     copy.wait(LIMIT).expect(1);
     pair.run(&["copy"]).expect(0);
     compare::assert_equal(&pair);
+}
+
+#[test]
+fn a_crash_of_the_source_takes_nothing_back_that_init_has_installed() {
+    // As `init` leaves it.
+    let (pair, _proxy) = forgetful();
+    crash(&pair);
+    pair.run(&["copy"]).expect(0);
+    pair.on_source(CHANGES);
+    assert!(entries(&pair) > 20);
+    pair.run(&["sync"]).expect(0);
+    compare::assert_equal(&pair);
+}
+
+/// What `--create-schema` makes in every step.
+const MADE: &str = "CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES t, v text);
+    CREATE INDEX ON child (parent);
+    CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+    CREATE TRIGGER nothing BEFORE INSERT ON child FOR EACH ROW EXECUTE FUNCTION nothing();";
+
+/// Commits of copy may be on disk later; not after the source has been told that all is there, nor when the
+/// command says that it is done.
+#[test]
+fn a_crash_of_the_destination_takes_nothing_back_that_copy_has_promised() {
+    for create_schema in [false, true] {
+        let destination = Cluster::builder(18)
+            .lineage("destination")
+            .setting("wal_writer_delay", "10s")
+            .setting("wal_writer_flush_after", "1GB")
+            .setting("autovacuum", "off");
+        let mut pair = Pair::from_builders(Cluster::builder(15), destination);
+        let proxy = Proxy::start(&pair.source);
+        pair.source_uri = proxy.uri(DATABASE);
+        pair.on_source(&[SCHEMA, MADE].concat());
+        let copy: &[&str] = match create_schema {
+            true => &["copy", "--create-schema"],
+            false => &["copy"],
+        };
+        if !create_schema {
+            pair.on_destination(&[SCHEMA, MADE].concat());
+        }
+        pair.on_source(
+            "INSERT INTO t SELECT i, i FROM generate_series(1, 30) i;
+             INSERT INTO child SELECT i, i FROM generate_series(1, 30) i",
+        );
+        pair.run(&["init"]).expect(0);
+        proxy.at("SET phase = 'copied'", Action::HoldReply);
+        let running = pair.spawn(copy);
+        proxy.wait_until_hit(LIMIT);
+        pair.destination.stop_immediate();
+        pair.destination.start_again();
+        proxy.release();
+        running.wait(LIMIT).expect(1);
+        pair.run(&["sync"]).expect(0);
+        compare::assert_equal(&pair);
+        if create_schema {
+            pair.destination.stop_immediate();
+            pair.destination.start_again();
+            compare::assert_equal(&pair);
+            compare::assert_same_schema(&pair);
+        }
+    }
 }
 
 /// Keys so long that the log soon is large enough to be worth a rotation.

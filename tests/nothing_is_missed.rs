@@ -3,6 +3,7 @@
 
 mod drift;
 mod triggers;
+mod two_sessions;
 mod values;
 mod ways;
 

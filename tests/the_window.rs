@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::support::compare;
-use crate::support::program::Outcome;
+use crate::support::program::{Outcome, Running};
 use crate::support::proxy::{Action, Trip};
 use crate::support::stage::{APPLY, FLIP, LIMIT, LOCK, Stage, expect_source_in_charge};
 use crate::support::{thorough, wait_for};
@@ -44,11 +44,18 @@ fn window_trips(stage: &Stage) -> Vec<Trip> {
     trips.retain(|trip| trip.application != "pg_switchover: give way");
     // Sent ahead, as `switch_with` sees; it goes on beside the reading.
     trips.retain(|trip| !trip.sql.contains(FLUSH_AHEAD));
+    // Goes on beside the apply, as a test below shows.
+    let all = trips.len();
+    trips.retain(|trip| !trip.sql.contains(LAST_LOOK));
+    assert_eq!(all - trips.len(), 1, "one look at the schema");
     trips
 }
 
 /// What makes the source flush its log in the window.
 const FLUSH_AHEAD: &str = "pg_advisory_xact_lock";
+
+/// What looks at the schema under the lock.
+const LAST_LOOK: &str = "switchover.refuse_newer(";
 
 fn assert_three_trips(stage: &Stage) {
     let trips = window_trips(stage);
@@ -278,18 +285,61 @@ fn an_attempt_whose_flush_has_given_up_is_followed_by_another_one() {
     compare::assert_equal(&stage.pair);
 }
 
-/// The session that flushes and reads the sequences waits for a lock that the other one has taken ahead. Where
-/// somebody else has it, what it reads may be older than the stop-the-world lock, and is read again.
+/// What holds the flush back is counted by the server, and given back once: attempts that do not come as far as the
+/// lock leave no more of it.
 #[test]
-fn sequences_that_were_read_before_the_lock_are_read_again() {
+fn attempts_that_end_before_the_lock_do_not_hold_the_flush_of_the_next_one_back() {
+    let stage = Stage::copied(&tables(1), &rows(1));
+    stage
+        .source_wire
+        .at("read_changes(true, 0, 0)", Action::HoldReply);
+    let running = stage
+        .pair
+        .spawn(&[&SWITCH[..], &["--max-pending=10", "--interval=0.05"]].concat());
+    stage.source_wire.wait_until_hit(LIMIT);
+    stage
+        .pair
+        .on_source("INSERT INTO t1 (n) SELECT i FROM generate_series(1, 20) i");
+    stage.source_wire.release();
+    let outcome = running
+        .wait(LIMIT)
+        .expect(0)
+        .expect_stderr("the last cycle had 20 changes, more than --max-pending 10");
+    assert!(!outcome.stderr.contains("attempt"), "{}", outcome.report());
+    assert_three_trips(&stage);
+    compare::assert_equal(&stage.pair);
+}
+
+/// Lets a window that is up to its lock read a row whose commit nobody has waited for, and the source crash before
+/// the apply: the row must have survived.
+fn crash_before_the_apply(stage: &Stage, running: Running) {
+    stage
+        .pair
+        .on_source("SET synchronous_commit = off; INSERT INTO t1 (n) VALUES (7)");
+    stage.destination_wire.at(APPLY, Action::HoldBefore);
+    stage.source_wire.release();
+    stage.destination_wire.wait_until_hit(LIMIT);
+    stage.pair.source.stop_immediate();
+    stage.pair.source.start_again();
+    stage.destination_wire.release();
+    expect_source_in_charge(running.wait(LIMIT), 1);
+    let there = "SELECT count(*) FROM t1 WHERE n = 7";
+    assert_eq!(stage.pair.source.psql("app", there).trim(), "1");
+}
+
+/// The session that flushes waits for a lock that the other one has taken ahead. Where somebody else has it, the flush
+/// may be older than the stop-the-world lock, and there is another one.
+#[test]
+fn a_flush_that_a_stranger_has_let_go_ahead_is_followed_by_another_one() {
     let stage = Stage::copied(&tables(1), &rows(1));
     let mut stranger = stage.pair.source_client();
     stranger
         .batch_execute("SELECT pg_advisory_lock(8099547348360065896)")
         .unwrap();
+    flush_nothing(&stage);
     let running = stage.switch_up_to_the_lock(&SWITCH);
     let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
-    wait_for("the reading to wait for a stranger", LIMIT, || {
+    wait_for("the flush to wait for a stranger", LIMIT, || {
         stage.pair.on_source(waiting) == "1"
     });
     stranger
@@ -297,18 +347,36 @@ fn sequences_that_were_read_before_the_lock_are_read_again() {
         .unwrap();
     let beside = "SELECT count(*) FROM pg_stat_activity
                    WHERE application_name = 'pg_switchover: flush' AND state <> 'idle'";
-    wait_for("the end of the reading", LIMIT, || {
+    wait_for("the end of the flush", LIMIT, || {
         stage.pair.on_source(beside) == "0"
     });
-    stage
-        .pair
-        .on_source("INSERT INTO t1 (n) SELECT i FROM generate_series(1, 100) i");
-    stage.source_wire.release();
-    running.wait(LIMIT).expect(0);
-    compare::assert_equal(&stage.pair);
+    crash_before_the_apply(&stage, running);
 }
 
-/// The sequences are read by another session than the rows, and whoever holds one is named all the same.
+/// If it came after the apply, it would be a fourth round trip. What is refused then has been applied, and the source
+/// is in charge.
+#[test]
+fn the_look_at_the_schema_goes_on_while_the_destination_applies() {
+    let stage = Stage::copied(&tables(1), &rows(1));
+    let running = stage.switch_up_to_the_lock(&SWITCH);
+    stage.destination_wire.at(APPLY, Action::HoldReply);
+    let looks = || {
+        let trips = stage.source_wire.trips();
+        trips
+            .iter()
+            .filter(|trip| trip.sql.contains(LAST_LOOK))
+            .count()
+    };
+    let before = looks();
+    stage.source_wire.release();
+    stage.destination_wire.wait_until_hit(LIMIT);
+    wait_for("the look", LIMIT, || looks() == before + 1);
+    stage.destination_wire.release();
+    running.wait(LIMIT).expect(0);
+    assert_three_trips(&stage);
+}
+
+/// The window reads the sequences as well, and whoever holds one is named.
 #[test]
 fn a_sequence_that_somebody_holds_in_the_window_lets_the_writers_go_on() {
     let stage = Stage::copied(&tables(1), &rows(1));
@@ -341,18 +409,7 @@ fn the_window_makes_the_sources_log_durable_before_it_applies() {
     let stage = Stage::copied(&tables(1), &rows(1));
     flush_nothing(&stage);
     let running = stage.switch_up_to_the_lock(&SWITCH);
-    stage
-        .pair
-        .on_source("SET synchronous_commit = off; INSERT INTO t1 (n) VALUES (7)");
-    stage.destination_wire.at(APPLY, Action::HoldBefore);
-    stage.source_wire.release();
-    stage.destination_wire.wait_until_hit(LIMIT);
-    stage.pair.source.stop_immediate();
-    stage.pair.source.start_again();
-    stage.destination_wire.release();
-    expect_source_in_charge(running.wait(LIMIT), 1);
-    let there = "SELECT count(*) FROM t1 WHERE n = 7";
-    assert_eq!(stage.pair.source.psql("app", there).trim(), "1");
+    crash_before_the_apply(&stage, running);
     stage.pair.run(&["switch", "--unverified"]).expect(0);
     compare::assert_equal(&stage.pair);
 }

@@ -1,15 +1,15 @@
-//! `init` on the source: the fixed objects first, then table by table, each in a transaction of its
-//! own that waits for that table's writers a bounded time. Run again, it completes what is missing.
+//! `init` on the source: the fixed objects first, then the tables, see `tables`. Run again, it completes what is
+//! missing.
 
 use std::collections::BTreeSet;
 
 use super::drift::Capture;
+use super::state;
 use super::state::Phase;
-use super::{state, table};
 use crate::catalog::{CREATE_SCHEMA, Catalog, Oid, Relation, Selection};
 use crate::error::Result;
 use crate::ident::literal;
-use crate::lock::{self, Locks, Patience};
+use crate::lock::{self, Patience};
 use crate::session::Session;
 use crate::stop::Stop;
 
@@ -85,79 +85,6 @@ pub fn wanting(capture: &Capture, catalog: &Catalog) -> Vec<Oid> {
         .filter(|relation| broken.contains(&relation.oid) || differs(relation))
         .map(|relation| relation.oid)
         .collect()
-}
-
-/// Puts functions and triggers on one table. CREATE TRIGGER waits for the table's running writers, so
-/// once it is granted every earlier change has been committed and will be seen by any later copy.
-///
-/// # Errors
-/// Class lock-not-obtained, naming who holds the table; or as the server says.
-pub fn capture_table(
-    session: &mut Session,
-    observer: &mut Session,
-    patience: Patience,
-    stop: &Stop,
-    relation: &Relation,
-    capture: &Capture,
-) -> Result<()> {
-    let name = &relation.name;
-    let locks = Locks {
-        relations: vec![name.to_string()],
-        mode: "SHARE ROW EXCLUSIVE",
-        partitions: relation.partitioned,
-    };
-    // It may reach the disk later: no write that comes after it does so sooner, and `init` ends with a commit
-    // that waits.
-    let mut sql = String::from("SET LOCAL synchronous_commit = off;\n");
-    sql.push_str(&table::functions(relation));
-    if capture.tables.contains_key(&relation.oid) {
-        sql.push_str(&mend_triggers(relation, capture));
-    } else {
-        sql.push_str(&table::drop_leftovers(relation));
-        sql.push_str(&table::triggers(relation));
-    }
-    sql.push_str(&table::note_captured(relation));
-    lock::transaction(
-        session,
-        observer,
-        patience,
-        stop,
-        &format!("capture table {name}"),
-        (Some(&locks), &sql),
-    )
-}
-
-/// Makes the triggers of a table that was captured before as they have to be.
-fn mend_triggers(relation: &Relation, capture: &Capture) -> String {
-    let broken: Vec<_> = capture
-        .broken_triggers
-        .iter()
-        .filter(|trigger| trigger.oid == relation.oid)
-        .collect();
-    let mut sql = String::new();
-    let root = relation.name.to_string();
-    let mut clone_broken = false;
-    for trigger in broken {
-        let (member, name) = (&trigger.member, &trigger.trigger);
-        match trigger.enabled {
-            Some(_) => sql.push_str(&format!(
-                "ALTER TABLE ONLY {member} ENABLE ALWAYS TRIGGER {name};\n"
-            )),
-            None if name == table::TRUNCATE_TRIGGER => {
-                sql.push_str(&table::truncate_trigger(member, relation.oid));
-            }
-            // A clone cannot be made by itself, only with its parent.
-            None => clone_broken = true,
-        }
-    }
-    if clone_broken {
-        sql.push_str(&format!(
-            "DROP TRIGGER IF EXISTS {} ON {root};\n{}",
-            table::row_trigger(relation),
-            table::capture_trigger(relation)
-        ));
-    }
-    sql
 }
 
 /// Forgets tables and sequences that are gone, and notes the sequences that are there.

@@ -2,8 +2,8 @@
 
 -- Every captured sequence as it is now: oid, last_value and is_called, with blanks between them, and commas between
 -- the sequences. One text, because they are many where tables are many, and a row of each takes longer than all the rest.
--- Never in the transaction that reads rows: the locks stay until its end, and would keep a TRUNCATE ... RESTART IDENTITY
--- waiting for a whole cycle.
+-- Only in the window in the transaction that reads rows: the locks stay until its end, and would keep a TRUNCATE ...
+-- RESTART IDENTITY waiting for a whole cycle.
 -- An older build's answers otherwise, and cannot be replaced.
 DROP FUNCTION IF EXISTS switchover.read_sequences();
 CREATE FUNCTION switchover.read_sequences() RETURNS text
@@ -38,6 +38,29 @@ BEGIN
 END
 $$;
 
+-- Bounds, to the end of the transaction, what each of the session's next statements may take: what is left of so many
+-- ms since the message arrived, where now() stands. Answers how many have passed. With waiting_ms it bounds each wait for
+-- a lock as well: whoever has locked a table and wants to write waits for us, and a table that we wait for is given up
+-- before that one is told of a deadlock. With idle it bounds the time between two messages. A clock that jumps in between
+-- makes it neither more than that nor no time-out at all.
+CREATE OR REPLACE FUNCTION switchover.bound(most_ms double precision, waiting_ms double precision, idle boolean)
+RETURNS double precision LANGUAGE plpgsql AS $$
+DECLARE
+    passed double precision := EXTRACT(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.now()) * 1000;
+    left_ms text := GREATEST(1, LEAST(most_ms, most_ms - passed))::bigint::text;
+BEGIN
+    PERFORM pg_catalog.set_config('statement_timeout', left_ms, true);
+    IF waiting_ms IS NOT NULL THEN
+        PERFORM pg_catalog.set_config('lock_timeout', GREATEST(1, LEAST(waiting_ms,
+            EXTRACT(epoch FROM pg_catalog.current_setting('deadlock_timeout')::interval) * 500))::bigint::text, true);
+    END IF;
+    IF idle THEN
+        PERFORM pg_catalog.set_config('idle_in_transaction_session_timeout', left_ms, true);
+    END IF;
+    RETURN passed;
+END
+$$;
+
 -- What one cycle has to carry over, in one round trip. Rows of the answer, by kind:
 --   position  first: write-ahead log position that covers everything the snapshot sees
 --             second: t if the log is flushed up to it
@@ -47,8 +70,11 @@ $$;
 --             the row is gone, without a first it is one of a whole table
 --   export    first: an exported snapshot; more has changed than max_rows and max_bytes let in, so the
 --             rows are not here (or not all) and have to be fetched table by table
--- Called in a REPEATABLE READ transaction whose snapshot is taken by this very statement.
-CREATE OR REPLACE FUNCTION switchover.read_changes(max_rows bigint, max_bytes bigint, may_export boolean)
+-- Called in a REPEATABLE READ transaction whose snapshot is taken by this very statement, or, in the window, under the
+-- lock before it. Nothing is exported there, and another session looks meanwhile whether a table has drifted.
+-- An older build calls another function.
+DROP FUNCTION IF EXISTS switchover.read_changes(bigint, bigint, boolean);
+CREATE OR REPLACE FUNCTION switchover.read_changes(in_window boolean, max_rows bigint, max_bytes bigint)
 RETURNS TABLE (kind text, id oid, first text, second text)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -83,7 +109,9 @@ BEGIN
         key_bytes := key_bytes + changed.key_bytes;
         too_much := too_much OR changed.entries > max_rows OR key_bytes > max_bytes;
     END LOOP;
-    PERFORM switchover.refuse_drifted(changed_tables);
+    IF NOT in_window THEN
+        PERFORM switchover.refuse_drifted(changed_tables);
+    END IF;
 
     -- The tables are read in a subtransaction that is always rolled back, which gives their locks back;
     -- what it has returned stays. A lock that we kept until the end of the cycle would let a TRUNCATE or
@@ -125,7 +153,7 @@ BEGIN
     END;
     IF too_much THEN
         kind := 'export'; id := NULL; second := NULL;
-        first := CASE WHEN may_export THEN pg_catalog.pg_export_snapshot() END;
+        first := CASE WHEN NOT in_window THEN pg_catalog.pg_export_snapshot() END;
         RETURN NEXT;
     END IF;
 END

@@ -25,7 +25,7 @@ pub struct KeyColumn {
     /// Its name, raw.
     pub name: String,
     /// The type, ready for SQL; for a domain what it is over, because a cast to it would evaluate its
-    /// constraints, which its owner writes.
+    /// constraints, which its owner writes; and without a length if a user made it, which its owner enforces.
     pub type_name: String,
     /// The equality of the index, `OPERATOR(pg_catalog.=)`: citext's is not found by `=` alone.
     pub equals: String,
@@ -40,7 +40,7 @@ pub struct KeyColumn {
 impl KeyColumn {
     /// Returns true if a user, or an extension, made the type: only what is built in needs no schema.
     pub fn of_user(&self) -> bool {
-        self.type_name.contains('.')
+        of_user(&self.type_name)
     }
 
     /// Returns true if many values of the type are sorted in no time, and those that were made one after the
@@ -52,6 +52,26 @@ impl KeyColumn {
         let name = self.type_name.split('(').next().unwrap_or_default();
         FAST.contains(&name) || name.starts_with("timestamp")
     }
+}
+
+/// Takes the `(20)` out of `s.short(20)`: a cast to that, were it of NULL, runs what the type's owner has defined for
+/// lengths. Those of built-in types are PostgreSQL's own, and `character` is another type without.
+fn castable(type_name: &str) -> String {
+    let mut quoted = false;
+    let open = type_name.find(|letter| {
+        quoted ^= letter == '"';
+        letter == '(' && !quoted
+    });
+    match (open, type_name.rfind(')')) {
+        (Some(open), Some(close)) if of_user(type_name) => {
+            format!("{}{}", &type_name[..open], &type_name[close + 1..])
+        }
+        _ => type_name.to_string(),
+    }
+}
+
+fn of_user(type_name: &str) -> bool {
+    type_name.contains('.')
 }
 
 pub(super) fn read_keys(session: &mut Session, relations: &mut [Relation]) -> Result<()> {
@@ -74,7 +94,7 @@ pub(super) fn read_keys(session: &mut Session, relations: &mut [Relation]) -> Re
             };
             let key_column = KeyColumn {
                 name,
-                type_name: column.base_type.clone(),
+                type_name: castable(&column.base_type),
                 equals: row.get(4),
                 collate: row
                     .get::<_, Option<String>>(5)
@@ -98,4 +118,26 @@ pub(super) fn read_keys(session: &mut Session, relations: &mut [Relation]) -> Re
         relation.key = key;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_of_a_type_that_a_user_made_is_left_out() {
+        for (spelled, wanted) in [
+            ("s.short(20)", "s.short"),
+            ("s.geometry(Point,4326)[]", "s.geometry[]"),
+            ("\"a(b\".\"c\"\"(1)\"(2)", "\"a(b\".\"c\"\"(1)\""),
+            ("\"a(b)\".c", "\"a(b)\".c"),
+            ("numeric(10,2)", "numeric(10,2)"),
+            (
+                "timestamp(3) without time zone",
+                "timestamp(3) without time zone",
+            ),
+        ] {
+            assert_eq!(castable(spelled), wanted);
+        }
+    }
 }

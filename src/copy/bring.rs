@@ -15,7 +15,7 @@ use crate::catalog::{Catalog, Oid, Relation, Sequence, compare};
 use crate::destination::Claim;
 use crate::error::{Error, Result};
 use crate::ident::{QualifiedName, ident};
-use crate::session::Session;
+use crate::session::{Session, side_by_side};
 use crate::stop::Stop;
 
 /// Names that a message shows.
@@ -272,7 +272,8 @@ pub fn everything(
 }
 
 fn wish(source: &mut Session, destination: &mut Session, catalog: &Catalog) -> Result<Wish> {
-    let (here, there) = (objects::read(source)?, objects::read(destination)?);
+    let (here, there) = side_by_side(|| objects::read(source), || objects::read(destination));
+    let (here, there) = (here?, there?);
     let missing = objects::missing(&here, &there, catalog, true);
     let identity = |object: &Object| (object.class, object.oid);
     Ok(Wish {
@@ -322,7 +323,10 @@ fn bring(
     stop: &Stop,
 ) -> Result<()> {
     let (captured, run) = (sides.captured(), &sides.claim.run);
-    let schema = Schema::dump(source, destination, &captured, options, run, stop)?;
+    let limits = (run.as_str(), stop);
+    let (schema, ()) = Schema::dump(source, destination, &captured, options, limits, |_, _| {
+        Ok(())
+    })?;
     let choice = contents::choose(schema.listing(), wish);
     if choice.objects.is_empty() {
         return Ok(());

@@ -74,6 +74,11 @@ pub fn choose(listing: &str, wish: &Wish) -> Choice {
     }
 }
 
+/// Returns the number of a list's first entry.
+pub fn first(list: &str) -> String {
+    list.split(';').next().unwrap_or_default().to_string()
+}
+
 /// An index of a table, alone or as a constraint.
 #[derive(Debug, PartialEq)]
 pub struct Index<'a> {

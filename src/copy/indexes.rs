@@ -11,16 +11,31 @@ use super::crew::lock;
 use super::queue::Job;
 use super::schema::Schema;
 use super::table::Table;
-use crate::catalog::Oid;
+use crate::catalog::{Oid, Relation};
 use crate::destination;
 use crate::error::Result;
-use crate::session::Session;
+use crate::session::{Session, text};
 
 /// A table of this many bytes is large: its indexes take longer than the program that tells how they are made.
 const LARGE: u64 = 8 << 20;
 
 /// Small tables that one transaction makes them for.
 const TOGETHER: usize = 50;
+
+/// How many processes the server adds to the one that makes an index.
+const HELPERS: &str = "max_parallel_maintenance_workers";
+
+/// Returns how many the server adds of its own accord: not if somebody has chosen a number.
+///
+/// # Errors
+/// As the server says.
+pub fn helpers_by_default(destination: &mut Session) -> Result<Option<usize>> {
+    let sql = format!(
+        "SELECT setting FROM pg_catalog.pg_settings WHERE name = '{HELPERS}' AND source = 'default'"
+    );
+    let rows = destination.simple("read how indexes are made", &sql)?;
+    Ok(rows.first().and_then(|row| text(row, 0).parse().ok()))
+}
 
 /// What the tables have, by the table's position.
 pub struct Indexes<'a> {
@@ -85,30 +100,48 @@ impl Make {
     }
 }
 
+/// Finds the entries of each relation, by its position.
+fn entries(listing: &str, relations: &[&Relation]) -> BTreeMap<usize, Entries> {
+    let mut positions: BTreeMap<Oid, usize> = BTreeMap::new();
+    for (position, relation) in relations.iter().enumerate() {
+        let leaves = relation.partitions.iter().filter(|one| one.leaf);
+        positions.extend(leaves.map(|one| (one.oid, position)));
+        if !relation.partitioned {
+            positions.insert(relation.oid, position);
+        }
+    }
+    let mut found: BTreeMap<usize, Entries> = BTreeMap::new();
+    for index in contents::indexes(listing) {
+        let Some(position) = positions.get(&index.table) else {
+            continue;
+        };
+        let entries = found.entry(*position).or_default();
+        entries.large = unsigned(relations[*position].bytes) >= LARGE;
+        match index.constraint {
+            true => entries.constraints.push_str(&format!("{}\n", index.line)),
+            false => entries.indexes.push(format!("{}\n", index.line)),
+        }
+    }
+    found
+}
+
+/// Lists what will be made by itself of large tables, the largest first.
+pub fn of_large(listing: &str, relations: &[Relation]) -> Vec<String> {
+    let mut order: Vec<&Relation> = relations.iter().collect();
+    order.sort_by_key(|relation| std::cmp::Reverse(relation.bytes));
+    let large = entries(listing, &order).into_values();
+    large
+        .filter(|entries| entries.large)
+        .flat_map(|entries| std::iter::once(entries.constraints).chain(entries.indexes))
+        .filter(|list| !list.is_empty())
+        .collect()
+}
+
 impl<'a> Indexes<'a> {
     /// Finds those of the tables in the archive.
     pub fn new(schema: &'a Schema<'a>, tables: &[Table<'_>]) -> Indexes<'a> {
-        let mut positions: BTreeMap<Oid, usize> = BTreeMap::new();
-        for (position, table) in tables.iter().enumerate() {
-            let relation = table.relation;
-            let leaves = relation.partitions.iter().filter(|one| one.leaf);
-            positions.extend(leaves.map(|one| (one.oid, position)));
-            if !relation.partitioned {
-                positions.insert(relation.oid, position);
-            }
-        }
-        let mut entries: BTreeMap<usize, Entries> = BTreeMap::new();
-        for index in contents::indexes(schema.listing()) {
-            let Some(position) = positions.get(&index.table) else {
-                continue;
-            };
-            let entries = entries.entry(*position).or_default();
-            entries.large = unsigned(tables[*position].relation.bytes) >= LARGE;
-            match index.constraint {
-                true => entries.constraints.push_str(&format!("{}\n", index.line)),
-                false => entries.indexes.push(format!("{}\n", index.line)),
-            }
-        }
+        let relations: Vec<&Relation> = tables.iter().map(|table| table.relation).collect();
+        let entries = entries(schema.listing(), &relations);
         let small = Small {
             left: entries.values().filter(|one| !one.large).count(),
             ..Small::default()
@@ -143,18 +176,23 @@ impl<'a> Indexes<'a> {
         }
     }
 
-    /// Makes some entries in one transaction, or none of them.
+    /// Makes some entries in one transaction, or none of them, with no more helpers than the server has to
+    /// start if a number is given.
     ///
     /// # Errors
     /// As pg_restore or the server says.
-    pub fn make(&self, make: &Make, destination: &mut Session, run: &str) -> Result<()> {
-        // By the number of the first entry.
-        let name = make.list.split(';').next().unwrap_or_default();
-        let script = self
-            .schema
-            .script(&make.list, name, destination.version())?;
+    pub fn make(
+        &self,
+        make: &Make,
+        helpers: Option<usize>,
+        destination: &mut Session,
+        run: &str,
+    ) -> Result<()> {
+        let script = self.schema.script_once(&make.list, destination.version())?;
+        let helpers =
+            helpers.map_or_else(String::new, |most| format!("SET LOCAL {HELPERS} = {most};"));
         let sql = format!(
-            "BEGIN;\n{script}\nSET search_path = '';\n{}\nCOMMIT;",
+            "BEGIN;{helpers}\n{script}\nSET search_path = '';\n{}\nCOMMIT;",
             destination::hold(run)
         );
         destination.transaction("create an index", &sql)

@@ -1,6 +1,7 @@
 //! The last section of the dumped schema: indexes, constraints, triggers, rules. Indexes and most constraints are
-//! made while other tables are still copied, see `indexes`; all the rest by `pg_restore -j`, entry by entry. What exists
-//! by then, or was made by an interrupted attempt, is looked up and left out.
+//! made while other tables are still copied, see `indexes`; the rest in one transaction if it takes no time, else, or
+//! where that fails, by `pg_restore -j`, entry by entry. What exists by then, or was made by an interrupted attempt, is
+//! looked up and left out.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -8,9 +9,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::archive::{Filter, Step, listed};
+use super::contents;
 use super::postponed::Postponed;
 use super::schema::Schema;
 use super::tools;
+use crate::catalog::{Oid, Relation};
 use crate::destination;
 use crate::error::{Error, Result, Side};
 use crate::session::{Session, text};
@@ -29,7 +32,12 @@ impl Schema<'_> {
     ///
     /// # Errors
     /// As pg_restore says; run again, it goes on where it ended.
-    pub fn finish(&self, destination: &mut Session, jobs: usize) -> Result<()> {
+    pub fn finish(
+        &self,
+        destination: &mut Session,
+        relations: &[Relation],
+        jobs: usize,
+    ) -> Result<()> {
         end_restore(destination)?;
         let mut filter = Filter {
             existing: existing(destination)?,
@@ -40,9 +48,20 @@ impl Schema<'_> {
                 .collect(),
             step: Step::Create,
         };
-        for (step, jobs) in [(Step::Create, jobs), (Step::Attach, 1)] {
+        let lists = [(Step::Create, jobs), (Step::Attach, 1)].map(|(step, jobs)| {
             filter.step = step;
-            let list = filter.apply(self.listing());
+            (filter.apply(self.listing()), jobs)
+        });
+        let all: String = lists.iter().map(|(list, _)| list.as_str()).collect();
+        let note = "UPDATE switchover.state SET schema_finished_at = pg_catalog.clock_timestamp();";
+        if !all.is_empty() && reads_no_rows(&all, self.listing(), relations) {
+            match self.execute(destination, &all, "post-data", note) {
+                Err(error) if !error.connection_lost => log::debug!("{error}"),
+                other => return other,
+            }
+            // Nothing of it is there: pg_restore makes what can be made, and tells what cannot.
+        }
+        for (list, jobs) in lists {
             if list.is_empty() {
                 continue;
             }
@@ -68,12 +87,25 @@ impl Schema<'_> {
                 return Err(error);
             }
         }
-        let sql = format!(
-            "BEGIN; UPDATE switchover.state SET schema_finished_at = pg_catalog.clock_timestamp(); {} COMMIT;",
-            destination::hold(self.run)
-        );
+        let sql = format!("BEGIN; {note} {} COMMIT;", destination::hold(self.run));
         destination.execute("note that the schema is complete", &sql)
     }
+}
+
+/// Returns true if no index among the entries is of a table that has rows itself. All of it takes less time than
+/// pg_restore does to connect, and is made in one transaction.
+fn reads_no_rows(list: &str, listing: &str, relations: &[Relation]) -> bool {
+    let roots = relations.iter().filter(|one| one.partitioned);
+    let parts = relations.iter().flat_map(|one| &one.partitions);
+    let without_rows: BTreeSet<Oid> = roots
+        .map(|one| one.oid)
+        .chain(parts.filter(|one| !one.leaf).map(|one| one.oid))
+        .collect();
+    let lines: BTreeSet<&str> = list.lines().collect();
+    contents::indexes(listing)
+        .iter()
+        .filter(|index| lines.contains(index.line))
+        .all(|index| without_rows.contains(&index.table))
 }
 
 impl Postponed {

@@ -124,7 +124,7 @@ impl Load<'_> {
             source: self.source.conninfo(),
             destination: destination.conninfo(),
             tables,
-            queue: Queue::new(queue),
+            queue: Queue::new(queue, parameters.jobs),
             indexes,
             emptier,
             run: &parameters.claim.run,

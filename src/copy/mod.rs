@@ -28,6 +28,7 @@ mod tools;
 mod views;
 mod worker;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 pub use bring::{Sides, follow, refuse_new_sequences};
@@ -37,14 +38,15 @@ pub use postponed::{Completed, Kind, Wanted, complete};
 pub use schema::SchemaOptions;
 pub use views::refresh;
 
-use crate::catalog::{self, Catalog, Selection};
+use crate::catalog::{self, Catalog, Relation, Selection};
 use crate::cli::Progress as When;
 use crate::destination::{self, Claim, Way};
 use crate::error::Result;
 use crate::ident::QualifiedName;
 use crate::lock::Patience;
-use crate::session::Session;
+use crate::session::{Session, side_by_side};
 use crate::stop::Stop;
+use contents::Wish;
 use load::Load;
 use schema::Schema;
 
@@ -144,7 +146,7 @@ fn copy_all(
     let report = load.run(destination, &there, &oids)?;
     if let Some(schema) = schema {
         log::info!("creating indexes and constraints");
-        schema.finish(destination, parameters.jobs)?;
+        schema.finish(destination, relations, parameters.jobs)?;
     }
     if report.tables > 0 || !parameters.claim.copied {
         log::info!("collecting the planner's statistics");
@@ -211,13 +213,40 @@ fn prepare_schema<'a>(
             return Ok(None);
         }
     }
-    let schema = Schema::dump(source, destination, &captured, options, &claim.run, stop)?;
+    let wish = |source: &mut Session, destination: &mut Session| match first {
+        true => bring::everything(source, destination, catalog).map(Some),
+        false => Ok(None),
+    };
+    let limits = (claim.run.as_str(), stop);
+    let (schema, wish) = Schema::dump(source, destination, &captured, options, limits, wish)?;
     if way == Way::Owner {
         foreign_keys::refuse_slow(destination, schema.postponed())?;
     }
-    if first {
-        let wish = bring::everything(source, destination, catalog)?;
-        schema.create_tables(destination, &wish)?;
+    if let Some(wish) = wish {
+        create_tables(destination, &schema, &wish, &catalog.relations)?;
     }
     Ok(Some(schema))
+}
+
+/// Creates what comes before the data. The destination is at work, so what the workers will want is read beside it.
+fn create_tables(
+    destination: &Session,
+    schema: &Schema<'_>,
+    wish: &Wish,
+    relations: &[Relation],
+) -> Result<()> {
+    let version = destination.version();
+    let creating = AtomicBool::new(true);
+    let (created, ()) = side_by_side(
+        || {
+            let created = schema.create_tables(destination, wish);
+            creating.store(false, Ordering::Relaxed);
+            created
+        },
+        || {
+            let lists = indexes::of_large(schema.listing(), relations);
+            schema.read_ahead(&lists, version, || creating.load(Ordering::Relaxed));
+        },
+    );
+    created
 }

@@ -22,6 +22,7 @@ pub enum Job {
 
 /// See the head of this module.
 pub struct Queue {
+    workers: usize,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -32,9 +33,10 @@ struct State {
 }
 
 impl Queue {
-    /// A queue that begins with these.
-    pub fn new(jobs: VecDeque<Job>) -> Queue {
+    /// A queue that begins with these, for so many workers, whether there is work for all of them or not.
+    pub fn new(jobs: VecDeque<Job>, workers: usize) -> Queue {
         Queue {
+            workers,
             state: Mutex::new(State { jobs, at_work: 0 }),
             changed: Condvar::new(),
         }
@@ -58,18 +60,20 @@ impl Queue {
         None
     }
 
-    /// Puts more work in front of what is there.
-    pub fn put_first(&self, jobs: Vec<Job>) {
-        let mut state = lock(&self.state);
-        for job in jobs.into_iter().rev() {
-            state.jobs.push_front(job);
-        }
-        self.changed.notify_all();
+    /// Returns how many workers have nothing to do.
+    pub fn idle(&self) -> usize {
+        let state = lock(&self.state);
+        self.workers
+            .saturating_sub(state.at_work + state.jobs.len())
     }
 
-    /// A piece of work is done, and all that follows from it is in the queue.
-    pub fn done(&self) {
-        lock(&self.state).at_work -= 1;
+    /// A piece of work is done; what follows from it comes first.
+    pub fn done(&self, followed_by: Vec<Job>) {
+        let mut state = lock(&self.state);
+        state.at_work -= 1;
+        for job in followed_by.into_iter().rev() {
+            state.jobs.push_front(job);
+        }
         self.changed.notify_all();
     }
 }
@@ -84,22 +88,31 @@ mod tests {
 
     #[test]
     fn who_finds_nothing_waits_for_what_follows_from_the_work_of_others() {
-        let queue = Queue::new([job("first")].into());
+        let queue = Queue::new([job("first")].into(), 2);
         let first = queue.take(|| false);
         assert!(first.is_some());
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| queue.take(|| false).is_some());
-            queue.put_first(vec![job("second")]);
-            queue.done();
+            queue.done(vec![job("second")]);
             assert!(waiting.join().expect("no panic"), "it got the second");
         });
-        queue.done();
+        queue.done(Vec::new());
         assert!(queue.take(|| false).is_none(), "nobody is at work");
     }
 
     #[test]
+    fn idle_are_those_for_whom_there_is_no_work() {
+        let queue = Queue::new([job("first"), job("second")].into(), 3);
+        assert_eq!(queue.idle(), 1);
+        let _at_work = queue.take(|| false);
+        assert_eq!(queue.idle(), 1);
+        queue.done(vec![job("third"), job("fourth")]);
+        assert_eq!(queue.idle(), 0);
+    }
+
+    #[test]
     fn nobody_waits_once_it_is_over() {
-        let queue = Queue::new([job("first")].into());
+        let queue = Queue::new([job("first")].into(), 2);
         let _at_work = queue.take(|| false);
         assert!(queue.take(|| true).is_none());
     }

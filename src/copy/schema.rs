@@ -3,13 +3,16 @@
 //! The first section is executed here, in one transaction with the note that it is done, so that it
 //! is there as a whole or not at all. The last one is in `last_section`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
 use postgres::error::SqlState;
 
 use super::archive::for_server;
 use super::contents::{self, Wish};
+use super::crew::lock;
 use super::directory::{Directory, file_error};
 use super::postponed::Postponed;
 use super::tools::{self, Tools};
@@ -17,8 +20,8 @@ use crate::conninfo::Conninfo;
 use crate::destination;
 use crate::error::{Error, Result, Side};
 use crate::ident::literal;
-use crate::lock;
-use crate::session::Session;
+use crate::lock as courtesy;
+use crate::session::{Session, side_by_side};
 use crate::stop::Stop;
 
 /// How `--create-schema` goes about it.
@@ -89,6 +92,8 @@ pub struct Schema<'a> {
     pub(super) directory: Directory,
     /// The table of contents, with what each entry needs.
     listing: String,
+    /// What was asked for ahead, by its list.
+    scripts: Mutex<BTreeMap<String, String>>,
     pub(super) run: &'a str,
     pub(super) stop: &'a Stop,
 }
@@ -101,18 +106,21 @@ const DUMP_NAME: &str = "pg_switchover: pg_dump";
 
 impl<'a> Schema<'a> {
     /// Dumps the schema of the source: all of it, whatever tables were selected, because a table may
-    /// need any of the types, functions and extensions.
+    /// need any of the types, functions and extensions. Beside that it reads what else is wanted.
+    ///
+    /// What is made or dropped on the source meanwhile may be in the one and not in the other, as it may where one
+    /// comes after the other: it is as if it had come later. Captured tables are compared once they are there.
     ///
     /// # Errors
-    /// No pg_dump will do; it fails.
-    pub fn dump(
+    /// No pg_dump will do; it fails; as the reading.
+    pub fn dump<T>(
         source: &mut Session,
-        destination: &Session,
+        destination: &mut Session,
         captured: &[u32],
         options: &'a SchemaOptions,
-        run: &'a str,
-        stop: &'a Stop,
-    ) -> Result<Schema<'a>> {
+        (run, stop): (&'a str, &'a Stop),
+        read: impl FnOnce(&mut Session, &mut Session) -> Result<T>,
+    ) -> Result<(Schema<'a>, T)> {
         let newer = source.version().max(destination.version()) / MAJOR;
         let needed = newer.unsigned_abs();
         let tools = tools::find(options.pg_bindir.as_deref(), needed.max(OWN_ATTACHMENT))
@@ -122,14 +130,33 @@ impl<'a> Schema<'a> {
             tools,
             options,
             destination: destination.conninfo().clone(),
-            postponed: Postponed::list(source, captured)?,
+            postponed: Vec::new(),
             directory: Directory::new()?,
             listing: String::new(),
+            scripts: Mutex::default(),
             run,
             stop,
         };
-        let mut command = Command::new(&schema.tools.dump);
-        schema.prepare(&mut command, source.conninfo(), DUMP_NAME)?;
+        let conninfo = source.conninfo().clone();
+        let (seen, listing) = side_by_side(
+            || {
+                Ok((
+                    Postponed::list(source, captured)?,
+                    read(source, destination)?,
+                ))
+            },
+            || schema.write_archive(&conninfo),
+        );
+        schema.listing = listing?;
+        let (postponed, seen) = seen?;
+        schema.postponed = postponed;
+        Ok((schema, seen))
+    }
+
+    /// Runs pg_dump; returns the table of contents.
+    fn write_archive(&self, source: &Conninfo) -> Result<String> {
+        let mut command = Command::new(&self.tools.dump);
+        self.prepare(&mut command, source, DUMP_NAME)?;
         command
             .args([
                 "--format=custom",
@@ -139,22 +166,21 @@ impl<'a> Schema<'a> {
             .args(["--no-publications", "--no-subscriptions"])
             .arg("--lock-wait-timeout=60000")
             .arg("--file")
-            .arg(schema.directory.file(ARCHIVE)?);
-        schema.add_options(&mut command);
-        schema.run_dump(source.conninfo(), &mut command)?;
-        schema.listing = schema.list()?;
-        Ok(schema)
+            .arg(self.directory.file(ARCHIVE)?);
+        self.add_options(&mut command);
+        self.run_dump(source, &mut command)?;
+        self.list()
     }
 
     /// It locks all tables at once, and others may want one of them.
     fn run_dump(&self, source: &Conninfo, command: &mut Command) -> Result<()> {
         let mut attempt = 1;
         loop {
-            let given_way = lock::times();
+            let given_way = courtesy::times();
             let what = "dump the schema of the source";
             let server = (source, Side::Source, DUMP_NAME);
             match tools::run_on(server, command, what, &self.said(), self.stop) {
-                Err(error) if attempt < lock::GIVE_WAY && lock::times() > given_way => {
+                Err(error) if attempt < courtesy::GIVE_WAY && courtesy::times() > given_way => {
                     log::info!("pg_dump gave way, and begins again: {error}");
                     attempt += 1;
                 }
@@ -225,6 +251,30 @@ impl<'a> Schema<'a> {
         session
             .execute("create the schema", &sql)
             .map_err(|error| mended(error, self.options))
+    }
+
+    /// Asks for scripts before they are needed, while `wanted`; what fails is asked for again, and told, then.
+    pub fn read_ahead(&self, lists: &[String], version: i32, wanted: impl Fn() -> bool) {
+        for list in lists.iter().take_while(|_| wanted()) {
+            match self.script(list, &contents::first(list), version) {
+                Ok(script) => {
+                    let _ = lock(&self.scripts).insert(list.clone(), script);
+                }
+                Err(error) => log::debug!("{error}"),
+            }
+        }
+    }
+
+    /// As [`Schema::script`], from what was asked for ahead if it is there.
+    ///
+    /// # Errors
+    /// pg_restore fails.
+    pub fn script_once(&self, list: &str, version: i32) -> Result<String> {
+        let ahead = lock(&self.scripts).remove(list);
+        match ahead {
+            Some(script) => Ok(script),
+            None => self.script(list, &contents::first(list), version),
+        }
     }
 
     /// Returns the SQL of the listed entries, of one section if `name` is that of one. Other names are of files, so
@@ -315,9 +365,6 @@ fn mended(error: Error, options: &SchemaOptions) -> Error {
         return error.mend(format!(
             "create the role there (pg_dumpall --roles-only), or use {owners}--no-privileges"
         ));
-    }
-    if error.is(&SqlState::OUT_OF_MEMORY) || error.message.contains("out of shared memory") {
-        return error.mend("raise max_locks_per_transaction on the destination");
     }
     error
 }

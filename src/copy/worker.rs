@@ -10,7 +10,7 @@ use super::block::{BLOCK, fill};
 use super::chunks::Chunk;
 use super::crew::{Crew, lock};
 use super::empty::Emptier;
-use super::indexes::{Indexes, Make};
+use super::indexes::{Indexes, Make, helpers_by_default};
 use super::queue::{Job, Queue};
 use super::table::{Reading, Snapshot, State, Table};
 use super::tally::Tally;
@@ -58,6 +58,7 @@ pub fn work(work: &Work<'_>, crew: &Crew<'_>, number: usize) -> Result<()> {
     let mut ends = Ends {
         source: crew.open(work.source, Side::Source, &purpose)?,
         destination: crew.open(work.destination, Side::Destination, &purpose)?,
+        helpers: None,
         purpose,
     };
     let result = ends.work(work, crew);
@@ -73,6 +74,8 @@ pub fn work(work: &Work<'_>, crew: &Crew<'_>, number: usize) -> Result<()> {
 struct Ends {
     source: Session,
     destination: Session,
+    /// Processes that the destination adds to one that makes an index, if nobody has chosen how many.
+    helpers: Option<usize>,
     purpose: String,
 }
 
@@ -84,32 +87,38 @@ impl Ends {
         // takes back is copied again. The note that the copy is complete, without which nothing is forgotten,
         // waits for the disk.
         self.destination.commit_later()?;
+        if work.indexes.is_some() {
+            self.helpers = helpers_by_default(&mut self.destination)?;
+        }
         while let Some(job) = work.queue.take(|| crew.over()) {
-            match &job {
+            let followed_by = match &job {
                 Job::Chunk(chunk) => self.chunk(work, crew, chunk)?,
                 Job::Make(make) => self.make(work, crew, make)?,
-            }
-            work.queue.done();
+            };
+            work.queue.done(followed_by);
         }
         Ok(())
     }
 
-    /// Makes indexes or constraints of a table that is whole.
-    fn make(&mut self, work: &Work<'_>, crew: &Crew<'_>, make: &Make) -> Result<()> {
+    /// Makes indexes or constraints of a table that is whole; returns the work that was waiting for them.
+    fn make(&mut self, work: &Work<'_>, crew: &Crew<'_>, make: &Make) -> Result<Vec<Job>> {
         let Some(indexes) = &work.indexes else {
-            return Ok(());
+            return Ok(Vec::new());
         };
-        match indexes.make(make, &mut self.destination, work.run) {
+        // Those that copy, or make other indexes, need the processors: sorting in several processes and merging
+        // costs more in all than sorting in one.
+        let helpers = self.helpers.map(|most| most.min(work.queue.idle()));
+        match indexes.make(make, helpers, &mut self.destination, work.run) {
             Err(error) if error.connection_lost || crew.over() => return Err(error),
             // It is tried again at the end, and told if it fails there as well.
             Err(error) => log::debug!("{error}"),
             Ok(()) => {}
         }
-        work.queue.put_first(make.behind());
-        Ok(())
+        Ok(make.behind())
     }
 
-    fn chunk(&mut self, work: &Work<'_>, crew: &Crew<'_>, chunk: &Chunk) -> Result<()> {
+    /// Copies a chunk; returns the work that follows from it.
+    fn chunk(&mut self, work: &Work<'_>, crew: &Crew<'_>, chunk: &Chunk) -> Result<Vec<Job>> {
         let table = &work.tables[chunk.table];
         let mut attempt = 1;
         let copied = loop {
@@ -142,7 +151,7 @@ impl Ends {
             None => state.rewritten = true,
         }
         if state.left > 0 {
-            return Ok(());
+            return Ok(Vec::new());
         }
         if state.rewritten {
             return self.restart(work, chunk.table, &mut state);
@@ -154,10 +163,8 @@ impl Ends {
         let _ = work
             .events
             .send(Event::Finished(chunk.table, Instant::now()));
-        if let Some(indexes) = &work.indexes {
-            work.queue.put_first(indexes.of(chunk.table));
-        }
-        Ok(())
+        let indexes = work.indexes.as_ref();
+        Ok(indexes.map_or_else(Vec::new, |indexes| indexes.of(chunk.table)))
     }
 
     /// Moves the rows of a chunk, and ends the source's transaction. The destination's is open.
@@ -343,15 +350,13 @@ impl Ends {
             .execute(&format!("confirm table {name}"), &sql)
     }
 
-    /// Empties a table and puts its chunks back; nobody else works on it now.
-    fn restart(&mut self, work: &Work<'_>, number: usize, state: &mut State) -> Result<()> {
+    /// Empties a table and returns its chunks; nobody else works on it now.
+    fn restart(&mut self, work: &Work<'_>, number: usize, state: &mut State) -> Result<Vec<Job>> {
         let table = &work.tables[number];
         table.restart(state)?;
         work.emptier
             .empty(&mut self.destination, &[table.relation], work.run)?;
-        let chunks = table.chunks.iter().cloned().map(Job::Chunk);
-        work.queue.put_first(chunks.collect());
-        Ok(())
+        Ok(table.chunks.iter().cloned().map(Job::Chunk).collect())
     }
 }
 

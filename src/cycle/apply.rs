@@ -147,17 +147,15 @@ impl Applier {
     /// Has the server look up these tables, and what else the final cycle needs, which it does once per session.
     ///
     /// # Errors
-    /// The connection is lost. What else is wrong with a table is for the cycle to say.
+    /// The connection is lost. What else is wrong is for the cycle to say.
     pub fn warm_up(&mut self, plans: &Plans, tables: &[Oid]) -> Result<()> {
         const PER_MESSAGE: usize = 50;
-        self.session.execute("warm up", destination::BEFORE_OPEN)?;
-        for chunk in tables.chunks(PER_MESSAGE) {
-            let sql: String = chunk
-                .iter()
-                .filter_map(|oid| plans.get(oid))
-                .map(|plan| plan.explain.as_str())
-                .collect();
-            match self.session.execute("warm up", &sql) {
+        let tables = tables.chunks(PER_MESSAGE).map(|chunk| {
+            let plans = chunk.iter().filter_map(|oid| plans.get(oid));
+            plans.map(|plan| plan.explain.as_str()).collect()
+        });
+        for sql in std::iter::once(destination::before_open(&self.claim.run)).chain(tables) {
+            match self.session.transaction("warm up", &sql) {
                 Err(error) if error.connection_lost => return Err(error),
                 Err(error) => log::debug!("{error}"),
                 Ok(()) => {}
@@ -230,27 +228,18 @@ impl Applier {
             // Made without a look at any row.
             sql.push_str(&self.foreign_keys.join("\n"));
         }
-        if confirmation.is_final {
-            sql.push_str(destination::OPEN);
-        }
         let Confirmation {
             cycle,
             is_final,
             read_ms,
         } = confirmation;
-        // The last one leaves them: writers wait.
-        let forget_old = match is_final {
-            true => String::new(),
-            false => format!(
-                "DELETE FROM switchover.confirmation WHERE cycle <= {cycle} - {CONFIRMATIONS};\n"
-            ),
+        let open = match is_final {
+            true => format!("{}, ", destination::OPEN),
+            false => String::new(),
         };
         sql.push_str(&format!(
-            "UPDATE switchover.state SET cycle = {cycle};
-             INSERT INTO switchover.confirmation
-                    (cycle, final, snapshot, tables, keys, rows, read_ms, started_at)
-             VALUES ({cycle}, {is_final}, {}, {}, {}, {}, {read_ms:.3}, pg_catalog.now());
-             {forget_old}COMMIT;",
+            "SELECT {open}switchover.confirm({cycle}, {is_final}, {}, {}, {}, {}, {read_ms:.3}, kept => {CONFIRMATIONS});
+             COMMIT;",
             literal(&changes.snapshot),
             changes.tables.len(),
             applied.keys,

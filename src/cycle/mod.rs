@@ -16,7 +16,7 @@ use crossbeam_channel::bounded;
 
 pub use apply::{Applied, Applier, Confirmation};
 pub use fetch::Fetchers;
-pub use read::{Changes, Extent, Limits, Reader};
+pub use read::{Changes, Extent, Limits, Reader, read_in_window};
 
 use crate::catalog::Oid;
 use crate::destination::Claim;
@@ -207,12 +207,7 @@ impl Cycles {
     /// # Errors
     /// As [`Cycles::run`].
     pub fn run_open(&mut self, stop: &Stop) -> Result<Report> {
-        if self.applier.opened() {
-            // No flip has followed, or there would be no other cycle.
-            let source = self.reader.session();
-            let moved: Vec<&QualifiedName> = self.plans.values().map(|plan| &plan.name).collect();
-            self.applier.close(source, &moved, self.patience, stop)?;
-        }
+        self.shut(stop)?;
         let mut attempt = 1;
         let mut rows = self.max_pending;
         loop {
@@ -238,6 +233,19 @@ impl Cycles {
         }
     }
 
+    /// Shuts the entrance if a final cycle was sent: no flip has followed, or nobody would call this.
+    ///
+    /// # Errors
+    /// Somebody has written on the destination meanwhile; as either server says.
+    pub fn shut(&mut self, stop: &Stop) -> Result<()> {
+        if !self.applier.opened() {
+            return Ok(());
+        }
+        let source = self.reader.session();
+        let moved: Vec<&QualifiedName> = self.plans.values().map(|plan| &plan.name).collect();
+        self.applier.close(source, &moved, self.patience, stop)
+    }
+
     /// Tries once; more than so many `rows` go by COPY, unless they can be `locked` first.
     fn attempt(&mut self, rows: u64, locked: bool) -> Result<Report> {
         let started = Instant::now();
@@ -247,7 +255,7 @@ impl Cycles {
         };
         let changes = match locked && rows > 0 {
             true => self.reader.begin_locked(limits)?,
-            false => self.reader.begin("", limits, true, "")?,
+            false => self.reader.begin("", limits, "")?,
         };
         let read = started.elapsed();
         let result = self.apply(&changes, read);

@@ -1,15 +1,18 @@
 //! The change reader: one REPEATABLE READ transaction on the source, whose snapshot a whole cycle uses.
 //! It is the only one that deletes log entries and flips the pointer, in that same transaction.
 
+mod beside;
 mod changes;
-mod durable;
 mod forget;
+mod second;
 
 use std::time::{Duration, Instant};
 
+pub use beside::read_in_window;
 pub use changes::{ChangedTable, Changes, Extent, Limits};
 use changes::{SequenceNames, broken_answer, is_true};
 use postgres::error::SqlState;
+use second::Second;
 
 use super::ROOM;
 use crate::capture::FLUSH;
@@ -27,11 +30,10 @@ const ANY_ROWS: u64 = 1 << 40;
 /// Every captured sequence, as one text.
 const SEQUENCES: &str = "SELECT switchover.read_sequences()";
 
-/// The session that reads, and a second one for what must not be part of its transaction: it makes the
-/// source flush its log, and reads the sequences.
+/// The session that reads, and a second one for what must not be part of its transaction, or goes on beside it.
 pub struct Reader {
     session: Session,
-    flusher: Session,
+    second: Second,
     sequence_names: SequenceNames,
     leaves_sequences: bool,
     /// When an idle cycle has read them last.
@@ -58,25 +60,20 @@ impl Reader {
         sequence_names: SequenceNames,
         lock_timeout: Duration,
     ) -> Result<Reader> {
-        let mut flusher = session.another("flush")?;
-        let patient = format!(
-            "SET lock_timeout = {};",
-            lock_timeout.as_millis().max(1) * 10
-        );
-        flusher.execute("set up a session", &patient)?;
+        let mut second = session.another("flush")?;
         // Rows are found by key, through the key's index, however the tables' sizes change while the
         // plans of our functions are kept: made once, and not for each call anew, which takes longer than
         // running them. A table that somebody has locked is waited for a bounded time; nobody waits for us then.
-        session.execute(
-            "set up the change reader",
-            &format!(
-                "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;
-                 SET plan_cache_mode = force_generic_plan; {ROOM} {patient}"
-            ),
-        )?;
+        let settings = format!(
+            "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_seqscan = off;
+             SET plan_cache_mode = force_generic_plan; SET lock_timeout = {};",
+            lock_timeout.as_millis().max(1) * 10
+        );
+        second.execute("set up a session", &settings)?;
+        session.execute("set up the change reader", &format!("{settings} {ROOM}"))?;
         Ok(Reader {
             session,
-            flusher,
+            second: Second::new(second)?,
             sequence_names,
             leaves_sequences: false,
             sequences_seen: None,
@@ -110,11 +107,6 @@ impl Reader {
         self.session.pid()
     }
 
-    /// Returns the process ids of both sessions' backends.
-    pub fn pids(&self) -> Vec<i32> {
-        vec![self.session.pid(), self.flusher.pid()]
-    }
-
     /// Has the server plan what this session will ask for in the window. Returns the tables, most written first,
     /// that it was done for: no more than some, for each plan takes memory there.
     ///
@@ -124,10 +116,8 @@ impl Reader {
         const MOST: u32 = 500;
         let sql = format!("SELECT t FROM switchover.warm_up({MOST}) t");
         let rows = self.session.simple("warm up", &sql)?;
-        let beside = format!("{SEQUENCES}; EXPLAIN {FLUSH};");
-        self.flusher
-            .execute("warm up", &beside)
-            .map_err(explain_sequences)?;
+        let beside = format!("SELECT switchover.bound(60000, 60000, true); {FLUSH};");
+        self.second.ask("warm up", beside)?;
         Ok(rows
             .iter()
             .filter_map(|row| text(row, 0).parse().ok())
@@ -172,20 +162,14 @@ impl Reader {
     ///
     /// # Errors
     /// As the server says; the transaction is rolled back then.
-    pub fn begin(
-        &mut self,
-        opening: &str,
-        limits: Limits,
-        may_export: bool,
-        closing: &str,
-    ) -> Result<Changes> {
-        let sql = message(opening, limits, may_export, closing);
+    pub fn begin(&mut self, opening: &str, limits: Limits, closing: &str) -> Result<Changes> {
+        let sql = message(opening, &read_changes(limits, false), closing);
         self.in_transaction = true;
         let read = self.session.simple("read the changes", &sql);
         let result = read.and_then(|rows| {
             let mut changes = Changes::from_answer(&rows)?;
-            if may_export && !self.leaves_sequences {
-                changes.sequences = self.read_sequences("")?;
+            if !self.leaves_sequences {
+                changes.sequences = self.read_sequences()?;
             }
             Ok(changes)
         });
@@ -210,28 +194,24 @@ impl Reader {
             .simple("look for changes", include_str!("changed.sql"))?;
         let names = rows.first().map_or("", |row| text(row, 0));
         if names.is_empty() {
-            return self.begin("", limits, true, "");
+            return self.begin("", limits, "");
         }
         let opening = format!("SAVEPOINT locked; LOCK TABLE {names} IN ACCESS SHARE MODE;");
         let most = Limits {
             rows: ANY_ROWS,
             ..limits
         };
-        match self.begin(&opening, most, true, "ROLLBACK TO SAVEPOINT locked") {
-            Err(error) if error.is(&SqlState::ACTIVE_SQL_TRANSACTION) => {
-                self.begin("", limits, true, "")
-            }
+        match self.begin(&opening, most, "ROLLBACK TO SAVEPOINT locked") {
+            Err(error) if error.is(&SqlState::ACTIVE_SQL_TRANSACTION) => self.begin("", limits, ""),
             other => other,
         }
     }
 
-    /// Reads the sequences as they are now, which is later than the snapshot: never behind its rows. `bounds` is a
-    /// statement that comes first.
-    fn read_sequences(&mut self, bounds: &str) -> Result<Values> {
-        let sql = format!("BEGIN; {bounds} {SEQUENCES}; COMMIT;");
-        let read = self.flusher.transaction_rows("read the sequences", &sql);
+    /// Reads the sequences as they are now, which is later than the snapshot: never behind its rows.
+    fn read_sequences(&mut self) -> Result<Values> {
+        let read = self.second.ask("read the sequences", SEQUENCES.to_string());
         let rows = read.map_err(explain_sequences)?;
-        let answer = rows.last().map_or("", |row| text(row, 0));
+        let answer = rows.first().map_or("", |row| text(row, 0));
         changes::sequences(&self.sequence_names, answer)
     }
 
@@ -278,11 +258,14 @@ impl Reader {
 }
 
 /// The message that a cycle begins with.
-fn message(opening: &str, limits: Limits, may_export: bool, closing: &str) -> String {
+fn message(opening: &str, reading: &str, closing: &str) -> String {
+    format!("BEGIN ISOLATION LEVEL REPEATABLE READ; {opening} {reading}; {closing}")
+}
+
+fn read_changes(limits: Limits, in_window: bool) -> String {
+    let Limits { rows, bytes } = limits;
     format!(
-        "BEGIN ISOLATION LEVEL REPEATABLE READ; {opening}
-         SELECT kind, id, first, second FROM switchover.read_changes({}, {}, {may_export}); {closing}",
-        limits.rows, limits.bytes
+        "SELECT kind, id, first, second FROM switchover.read_changes({in_window}, {rows}, {bytes})"
     )
 }
 

@@ -15,16 +15,22 @@ use crate::lock::{self, Locks, Patience};
 use crate::session::Session;
 use crate::stop::Stop;
 
-/// Opens the entrance with the commit of the transaction that this belongs to.
-pub const OPEN: &str = "SELECT pg_catalog.setval('switchover.entrance', pg_catalog.pg_current_xact_id()::text::int8);\n";
+/// Opens the entrance with the commit of the transaction that this expression is evaluated in.
+pub const OPEN: &str =
+    "pg_catalog.setval('switchover.entrance', pg_catalog.pg_current_xact_id()::text::int8)";
 
-/// Has the server look up what a final cycle takes behind its rows, where no cycle has been run in a session.
-pub const BEFORE_OPEN: &str =
-    "SELECT pg_catalog.pg_sequence_last_value('switchover.entrance'::pg_catalog.regclass),
-           pg_catalog.pg_current_xact_id_if_assigned()::text::int8, switchover.restore();
-     EXPLAIN UPDATE switchover.state SET cycle = cycle;
-     EXPLAIN INSERT INTO switchover.confirmation (cycle, final, snapshot, tables, keys, rows, read_ms, started_at)
-             VALUES (0, true, '', 0, 0, 0, 0, pg_catalog.now());";
+/// Returns the message that has the server plan, and look up, what a final cycle of this run takes beside its rows,
+/// where no cycle has been run in a session.
+pub fn before_open(run: &str) -> String {
+    format!(
+        "BEGIN; {}
+         SELECT pg_catalog.pg_sequence_last_value('switchover.entrance'::pg_catalog.regclass),
+                pg_catalog.pg_current_xact_id_if_assigned()::text::int8, switchover.restore(),
+                switchover.confirm(-1, true, '', 0, 0, 0, 0, 0);
+         ROLLBACK;",
+        hold(run)
+    )
+}
 
 /// Tables that an error names.
 const NAMED: usize = 5;

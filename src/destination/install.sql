@@ -59,6 +59,23 @@ CREATE TABLE IF NOT EXISTS switchover.confirmation (
     applied_at    timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 
+-- Confirms a cycle, with the commit of the transaction that it belongs to. Of earlier confirmations so many are kept;
+-- the final cycle leaves them all: writers wait.
+CREATE OR REPLACE FUNCTION switchover.confirm(cycle bigint, final boolean, snapshot text, tables bigint, keys bigint,
+                                              rows bigint, read_ms double precision, kept bigint)
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE switchover.state SET cycle = confirm.cycle;
+    INSERT INTO switchover.confirmation (cycle, final, snapshot, tables, keys, rows, read_ms, started_at)
+    VALUES (confirm.cycle, confirm.final, confirm.snapshot, confirm.tables, confirm.keys, confirm.rows, confirm.read_ms,
+            pg_catalog.now());
+    IF NOT confirm.final THEN
+        DELETE FROM switchover.confirmation c
+         WHERE c.cycle OPERATOR(pg_catalog.<=) (confirm.cycle OPERATOR(pg_catalog.-) kept);
+    END IF;
+END
+$$;
+
 -- One row per finished verify.
 CREATE TABLE IF NOT EXISTS switchover.verification (
     cycle       bigint NOT NULL,            -- the cycle whose result was compared

@@ -10,7 +10,7 @@ pub use copied::{
     CopiedTable, begin_table, columns, copied_tables, drop_table_note, finish_table, forget_tables,
     rename_table, rename_tables,
 };
-pub use entrance::{BEFORE_OPEN, OPEN, close, note_flip, refuse_written, takes_writes};
+pub use entrance::{OPEN, before_open, close, note_flip, refuse_written, takes_writes};
 pub use guarded::{Unguarded, guard_tables};
 pub use role::{
     LOCK_TIMEOUT, Way, grant, restore, silence, silenced, way, way_in_transaction, writer,

@@ -1,4 +1,4 @@
--- $1 int4[]: backends that may wait. Who else keeps them waiting; prepared transactions have no backend, and show
+-- $1 pid of a backend that waits. Who keeps it waiting; prepared transactions have no backend, and show
 -- as pid 0 in pg_blocking_pids.
 SELECT a.pid,
        COALESCE(a.usename::text, '?'),
@@ -6,13 +6,11 @@ SELECT a.pid,
        COALESCE(a.state, a.backend_type, '?'),
        COALESCE(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - a.xact_start), 0)::int8,
        COALESCE(pg_catalog.left(pg_catalog.regexp_replace(a.query, '\s+', ' ', 'g'), 60), '')
-  FROM pg_catalog.unnest($1::int4[]) AS w (pid)
- CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.pg_blocking_pids(w.pid)) AS b (pid)
+  FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids($1)) AS b (pid)
   JOIN pg_catalog.pg_stat_activity a ON a.pid = b.pid
- WHERE b.pid <> ALL ($1)
 UNION
 SELECT 0, p.owner::text, p.gid::text, 'prepared',
        EXTRACT(epoch FROM pg_catalog.clock_timestamp() - p.prepared)::int8, ''
   FROM pg_catalog.pg_prepared_xacts p
- WHERE EXISTS (SELECT FROM pg_catalog.unnest($1::int4[]) AS w (pid) WHERE 0 = ANY (pg_catalog.pg_blocking_pids(w.pid)))
+ WHERE 0 = ANY (pg_catalog.pg_blocking_pids($1))
    AND p.database = pg_catalog.current_database()

@@ -1,5 +1,7 @@
 //! `init`: capture on the source, bookkeeping on the destination.
 
+use std::sync::atomic::AtomicUsize;
+
 use super::open::{Both, patience, refuse_large_objects};
 use crate::capture::{self, Capture, Parties, Phase};
 use crate::catalog::{self, Catalog, Relation, Selection};
@@ -202,22 +204,13 @@ fn capture_tables(
         // Until every table is captured, no other command may take the rest for new ones.
         capture::set_phase(&mut both.source, Phase::Idle)?;
     }
-    for (number, relation) in missing.into_iter().enumerate() {
-        capture::capture_table(
-            &mut both.source,
-            observer,
-            patience,
-            stop,
-            relation,
-            capture,
-        )?;
-        log::debug!(
-            "captured table {} ({} of {})",
-            relation.name,
-            number + 1,
-            wanting.len()
-        );
-    }
+    let work = capture::Work {
+        patience,
+        stop,
+        capture,
+        done: AtomicUsize::new(0),
+    };
+    capture::capture_tables(&mut both.source, observer, &missing, &work)?;
     capture::settle(&mut both.source, capture, catalog)?;
     let copied = destination::copied_tables(&mut both.destination)?;
     let to_copy: Vec<_> = catalog

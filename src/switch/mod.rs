@@ -102,7 +102,14 @@ pub fn switch(
             Err(error) if follow::is_drift(&error) => {
                 Attempt::NotYet(error.to_string(), Vec::new())
             }
-            other => other?,
+            Err(error) => {
+                // Else the next command does.
+                if let Err(error) = cycles.shut(stop) {
+                    log::debug!("{error}");
+                }
+                return Err(error);
+            }
+            Ok(attempted) => attempted,
         };
         match attempted {
             Attempt::Flipped(window) => return Ok(Some(window)),
@@ -121,6 +128,8 @@ pub fn switch(
                 log::info!("attempt {attempt} of {attempts}: {why}{held}");
                 last = why;
                 blockers = seen;
+                // At once: nobody knows when, or whether, there is another cycle.
+                cycles.shut(stop)?;
             }
         }
         stop.sleep(setup.interval);
@@ -186,7 +195,7 @@ fn look_until_calm(
             continue;
         }
         let refuse_newer = format!(
-            "SELECT switchover.refuse_newer({}, {}, {}, {});",
+            "switchover.refuse_newer({}, {}, {}, {})",
             literal(text(before, 0)),
             setup.selection.takes_all(),
             text(before, 1),

@@ -5,6 +5,9 @@
 //! 2. destination: apply and commit;
 //! 3. source: flip and commit.
 //!
+//! Beside the first, a second session on the source flushes its write-ahead log; beside the second, it looks at the
+//! schema once more.
+//!
 //! The lock is EXCLUSIVE on the two change logs: every writer inserts into one of them and so holds
 //! ROW EXCLUSIVE on it to the end of its transaction. When it is granted, every earlier writer has
 //! ended and every later one waits, before its changes can be committed.
@@ -15,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use postgres::error::SqlState;
 
-use crate::cycle::{Applied, Changes, Confirmation, Cycles, Extent, Limits};
+use crate::cycle::{Applied, Changes, Confirmation, Cycles, Extent, Limits, read_in_window};
 use crate::error::{Error, Result};
 use crate::lock::{self, Blocker};
 use crate::session::{Canceller, Session};
@@ -66,7 +69,7 @@ pub enum Attempt {
     Unknown(Error),
 }
 
-/// Tries once; `refuse_newer` fails, under the lock, if the schema is not what the last look has found.
+/// Tries once; the call `refuse_newer` fails, under the lock, if the schema is not what the last look has found.
 /// Writers are held up no longer than `timeout`: the server itself gives the lock back when
 /// that is over, whatever has become of this process or of the network.
 ///
@@ -80,13 +83,13 @@ pub fn attempt(
     refuse_newer: &str,
 ) -> Result<Attempt> {
     let opening = opening(&active_log(cycles)?, "EXCLUSIVE", timeout);
-    let closing = closing(refuse_newer, timeout);
-    let pids = cycles.reader.pids();
+    let closing = closing(timeout);
+    let pid = cycles.reader.pid();
     let canceller = cycles.reader.session().canceller();
     std::thread::scope(|scope| {
         // Both before the clock starts, and their ends are waited for after it: what a busy machine takes to begin
         // and to end a thread is nothing that writers should wait for.
-        let observation = lock::observe(scope, pids, observer, timeout, terminate);
+        let observation = lock::observe(scope, pid, observer, timeout, terminate);
         let bound = Bound::prepare(scope, canceller);
         let (started, changes) = match read(cycles, &opening, &closing, timeout) {
             Err(error) if lock::may_try_again(&error) => {
@@ -95,8 +98,8 @@ pub fn attempt(
             }
             other => other?,
         };
-        drop(observation);
         let first = started.elapsed();
+        observation.over();
         let unfit = match changes.extent {
             _ if first >= timeout => Some("reading took longer than --lock-timeout"),
             Extent::Complete => None,
@@ -106,7 +109,7 @@ pub fn attempt(
             cycles.reader.roll_back();
             return Ok(Attempt::NotYet(why.to_string(), Vec::new()));
         }
-        let applied = match apply(cycles, &changes, first, timeout) {
+        let applied = match apply(cycles, &changes, refuse_newer, (first, timeout)) {
             Err(error) => {
                 cycles.reader.roll_back();
                 return not_yet(error);
@@ -116,6 +119,8 @@ pub fn attempt(
         let second = started.elapsed();
         let flipped = flip(cycles, &bound, timeout.saturating_sub(second));
         let total = started.elapsed();
+        // Not as soon as the lock is there: the thread's end would take a processor from what writers wait for.
+        drop(observation);
         if bound.was_cancelled() && flipped.is_ok() {
             warn_unconfirmed(cycles.reader.session());
         }
@@ -158,20 +163,27 @@ fn not_flipped(error: Error) -> Result<Attempt> {
 }
 
 /// Says what the reading session says in the window once, without its lock, its rows and its flip, and takes all
-/// back: what a session runs for the first time takes the server longer. `refuse_newer` as in [`attempt`].
+/// back: what a session runs for the first time takes the server longer. Has the second one look as it will then;
+/// `refuse_newer` as in [`attempt`].
 ///
 /// # Errors
-/// The connection is lost, or somebody has the log locked. What `refuse_newer` finds here it finds again.
+/// A connection is lost, or somebody has the log locked. What `refuse_newer` finds here it finds again.
 pub fn rehearse(cycles: &mut Cycles, timeout: Duration, refuse_newer: &str) -> Result<()> {
+    let nothing = read_in_window(Limits { rows: 0, bytes: 0 });
     let sql = format!(
-        "BEGIN ISOLATION LEVEL REPEATABLE READ; {} {}
-         SELECT kind, id, first, second FROM switchover.read_changes(0, 0, false);
+        "BEGIN ISOLATION LEVEL REPEATABLE READ; {} {} SELECT {}; {nothing};
          {BEFORE_FLIP} {} ROLLBACK;",
         cycles.reader.hold_flush_back(),
         opening(&active_log(cycles)?, "ACCESS SHARE", timeout),
-        closing(refuse_newer, timeout)
+        bounding(timeout),
+        closing(timeout)
     );
-    cycles.reader.session().transaction("look once more", &sql)
+    cycles
+        .reader
+        .session()
+        .transaction("look once more", &sql)?;
+    cycles.reader.look_beside(&[], refuse_newer, timeout);
+    cycles.reader.looked()
 }
 
 /// A thread that ends the flip's wait for a synchronous standby, with all writers behind it. The flip has happened
@@ -217,11 +229,11 @@ fn read(
         rows: cycles.max_pending(),
         bytes: MESSAGE_BYTES,
     };
-    // Less than the reading session has: that one must be there to take all back.
-    let bounds = bounds(waiting(timeout));
+    // The second session has less: the reading one must be there to take all back.
+    let [own, beside] = [timeout, waiting(timeout)].map(bounding);
     cycles
         .reader
-        .begin_final(opening, limits, closing, (timeout, &bounds))
+        .begin_final(opening, limits, closing, (timeout, [&own, &beside]))
 }
 
 /// Sends the flip. The server ends what takes longer than `left`, but for what [`Bound`] is for.
@@ -234,11 +246,13 @@ fn flip(cycles: &mut Cycles, bound: &Bound<'_>, left: Duration) -> Result<()> {
     result
 }
 
+/// Applies what was read, while the source is asked whether the schema has been the same all the time. If it has not,
+/// the source stays in charge, and `Cycles::shut` takes back what this has opened on the destination.
 fn apply(
     cycles: &mut Cycles,
     changes: &Changes,
-    read: Duration,
-    timeout: Duration,
+    refuse_newer: &str,
+    (read, timeout): (Duration, Duration),
 ) -> Result<Applied> {
     let cycle = cycles.applier.last_cycle() + 1;
     let confirmation = Confirmation {
@@ -246,16 +260,20 @@ fn apply(
         is_final: true,
         read_ms: read.as_secs_f64() * 1000.0,
     };
-    let left = timeout.saturating_sub(read).as_millis().max(1);
-    let settings =
-        format!("SET LOCAL lock_timeout = {left}; SET LOCAL statement_timeout = {left};\n");
+    let left = timeout.saturating_sub(read);
+    let ms = left.as_millis().max(1);
+    let settings = format!("SET LOCAL lock_timeout = {ms}; SET LOCAL statement_timeout = {ms};\n");
     let (message, applied) =
         cycles
             .applier
             .message(cycles.plans(), changes, confirmation, &settings)?;
     cycles.reader.make_durable(changes)?;
-    cycles.applier.send(&message, changes, confirmation)?;
-    Ok(applied)
+    let tables: Vec<_> = changes.tables.iter().map(|table| table.oid).collect();
+    cycles.reader.look_beside(&tables, refuse_newer, left);
+    let sent = cycles.applier.send(&message, changes, confirmation);
+    // Before the other error: what has changed on the source explains what the destination refuses.
+    cycles.reader.looked()?;
+    sent.map(|()| applied)
 }
 
 /// Says which log is being written and which rests.
@@ -272,19 +290,15 @@ fn opening([resting, active]: &[&str; 2], mode: &str, timeout: Duration) -> Stri
     let wait = waiting(timeout).as_millis();
     format!(
         "SET LOCAL lock_timeout = {wait}; SET LOCAL statement_timeout = {wait};
-         LOCK TABLE {resting}, {active} IN {mode} MODE; {}",
-        bounds(timeout)
+         LOCK TABLE {resting}, {active} IN {mode} MODE;"
     )
 }
 
-/// What comes behind the reading. Every statement of a message has its time-out anew.
-fn closing(refuse_newer: &str, timeout: Duration) -> String {
-    let left = |setting| remaining(setting, timeout);
-    let idle = left("idle_in_transaction_session_timeout");
+/// What comes behind the reading: it bounds the wait for the flip.
+fn closing(timeout: Duration) -> String {
     format!(
-        "{} {refuse_newer} {}",
-        by_the_clock(&[left("statement_timeout")]),
-        by_the_clock(&[left("statement_timeout"), idle])
+        "SELECT switchover.bound({}, NULL, true);",
+        timeout.as_millis()
     )
 }
 
@@ -293,33 +307,8 @@ fn waiting(timeout: Duration) -> Duration {
     (timeout * 9 / 10).max(Duration::from_millis(1))
 }
 
-/// Returns the statement that bounds what comes once we hold the lock. From then on, whoever has locked a table and
-/// wants to write waits for us; a table that we wait for is given up before that one is told of a deadlock.
-fn bounds(timeout: Duration) -> String {
-    let brief = format!(
-        "pg_catalog.set_config('lock_timeout', GREATEST(1, LEAST({}, EXTRACT(epoch FROM
-             pg_catalog.current_setting('deadlock_timeout')::interval) * 500))::int8::text, true)",
-        waiting(timeout).as_millis()
-    );
-    by_the_clock(&[remaining("statement_timeout", timeout), brief])
-}
-
-/// Returns the call that sets a time-out to what is left of `timeout`. A clock that jumps in between makes it
-/// neither more than `timeout` nor no time-out at all.
-fn remaining(setting: &str, timeout: Duration) -> String {
-    format!(
-        "pg_catalog.set_config('{setting}', GREATEST(1, LEAST({0}, {0} - w.ms))::int8::text, true)",
-        timeout.as_millis()
-    )
-}
-
-/// Makes calls that know how many ms, `w.ms`, have passed since the message arrived, and answers that. The
-/// statement's snapshot is the transaction's, so it has to come after the lock.
-fn by_the_clock(calls: &[String]) -> String {
-    format!(
-        "SELECT 'lock' AS kind, NULL AS id, w.ms AS first, pg_catalog.concat_ws(' ', {}) AS second
-           FROM (SELECT (EXTRACT(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.now()) * 1000)::float8)
-                AS w (ms);",
-        calls.join(", ")
-    )
+/// Returns the call that bounds what comes once we hold the lock.
+fn bounding(timeout: Duration) -> String {
+    let (all, waiting) = (timeout.as_millis(), waiting(timeout).as_millis());
+    format!("switchover.bound({all}, {waiting}, false)")
 }

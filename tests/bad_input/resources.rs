@@ -222,11 +222,28 @@ fn too_few_locks_for_the_sequences_are_told_before_anything_is_made() {
     }
 }
 
+const MANY_TABLES: &str = "SELECT format('CREATE TABLE public.t%s (id int PRIMARY KEY)', g) FROM generate_series(1, 250) AS g \\gexec";
+
+#[test]
+fn too_few_locks_for_the_tables_are_told_with_the_way_out() {
+    let pair = Pair::from_builders(Cluster::builder(15), few_locks(15));
+    pair.on_both(MANY_TABLES);
+    pair.run(&["init", "-q"]).expect(0);
+    refused(
+        pair.run(&["copy", "-q"]),
+        1,
+        &[
+            "on the destination: out of shared memory",
+            "raise max_locks_per_transaction there, and restart it",
+        ],
+    );
+}
+
 #[test]
 fn the_functions_of_more_tables_than_can_be_locked_at_once_are_removed() {
     let pair = Pair::from_builders(few_locks(15), Cluster::builder(18));
     // Each by itself: there is no room for more.
-    pair.on_both("SELECT format('CREATE TABLE public.t%s (id int PRIMARY KEY)', g) FROM generate_series(1, 250) AS g \\gexec");
+    pair.on_both(MANY_TABLES);
     pair.run(&["init", "-q"]).expect(0);
     let drop_at_once = "DROP SCHEMA switchover CASCADE";
     let refused = pair.source.try_psql(DATABASE, drop_at_once).unwrap_err();

@@ -2,6 +2,8 @@
 //! we give way, within `--lock-timeout`, and read again later. Each reading stands still here for as long as it
 //! is not ended, which no clock decides.
 
+use std::time::{Duration, Instant};
+
 use postgres::Client;
 
 use super::{ROWS, TABLES};
@@ -16,6 +18,9 @@ use crate::support::{compare, wait_for};
 const ALTER: &str = "SET statement_timeout = '20s'; BEGIN;
     ALTER TABLE much ALTER n SET DEFAULT 5; COMMIT";
 const TIMEOUT: &str = "--lock-timeout=500";
+
+/// Part of the statement that looks who waits for us, and ends what it found twice.
+const LOOK: &str = "WITH RECURSIVE ours (pid)";
 
 /// A table that does not fit into the buffers of two sockets, and two small ones.
 fn tables(pair: &Pair) {
@@ -127,6 +132,56 @@ fn pg_dump_of_the_schema_gives_way_and_begins_again() {
         .expect_stderr("pg_dump gave way, and begins again");
     pair.run(&["switch", "-q", "--unverified"]).expect(0);
     compare::assert_equal(&pair);
+}
+
+/// The program says nothing of what ended it but its words; and it may have ended, and be asked about, before the
+/// session that ended it has its answer.
+#[test]
+fn pg_dump_that_has_given_way_before_we_hear_of_it_begins_again() {
+    let mut pair = Pair::new(15, 18);
+    pair.on_source(TABLES);
+    pair.run(&["init", "-q"]).expect(0);
+    let wire = Proxy::start(&pair.source);
+    pair.source_uri = wire.uri(DATABASE);
+    wire.at("IN ACCESS SHARE MODE", Action::HoldBefore);
+    let mut running = pair.spawn(&["copy", "--create-schema", TIMEOUT]);
+    wire.wait_until_hit(LIMIT);
+    // The dump has the first table, waits for the second, and so hears what ends it.
+    let mut in_the_way = pair.source_client();
+    in_the_way.batch_execute("BEGIN; LOCK TABLE b").unwrap();
+    wire.at(LOOK, Action::HoldReply);
+    wire.release();
+    let dump = "SELECT pid FROM pg_locks JOIN pg_stat_activity USING (pid)
+                 WHERE relation = 'a'::regclass AND application_name = 'pg_switchover: pg_dump'";
+    wait_for("the dump", LIMIT, || !pair.on_source(dump).is_empty());
+    let ended = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE pid = {}",
+        pair.on_source(dump)
+    );
+    let mut other = pair.source_client();
+    let altered = std::thread::spawn(move || {
+        other.batch_execute("SET statement_timeout = '60s'; ALTER TABLE a ALTER n SET DEFAULT 5")
+    });
+    // Every look but the one that ends it has its answer.
+    let mut looks = 0;
+    wait_for("the end of the dump", LIMIT, || {
+        wait_for("a look", LIMIT, || wire.hits() > 1 + looks);
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_millis(200) {
+            if pair.on_source(&ended) == "0" {
+                return true;
+            }
+        }
+        looks += 1;
+        wire.at(LOOK, Action::HoldReply);
+        wire.release();
+        false
+    });
+    running.wait_for_stderr("pg_dump gave way, and begins again", LIMIT);
+    wire.calm();
+    in_the_way.batch_execute("COMMIT").unwrap();
+    running.wait(LIMIT).expect(0);
+    altered.join().unwrap().unwrap();
 }
 
 /// It happens on the destination, and applications may be there already.

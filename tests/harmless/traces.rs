@@ -3,8 +3,8 @@
 use super::{ROWS, TABLES, assert_no_trace};
 use crate::support::cluster::Cluster;
 use crate::support::pair::{DATABASE, Pair};
-use crate::support::stage::Stage;
-use crate::support::{VARIED, compare};
+use crate::support::stage::{LIMIT, Stage};
+use crate::support::{VARIED, compare, wait_for};
 
 #[test]
 fn a_drop_from_another_source_leaves_a_switchover_alone() {
@@ -26,6 +26,33 @@ fn a_drop_from_another_source_leaves_a_switchover_alone() {
     stage.pair.on_source("UPDATE a SET n = 0 WHERE id = 1");
     stage.pair.run(&["switch", "-q", "--unverified"]).expect(0);
     compare::assert_equal(&stage.pair);
+}
+
+/// Each table that was read has what it showed flushed: where that is on disk already, nothing is written for it.
+#[test]
+fn a_source_that_rests_is_not_written_to_for_each_table_that_is_copied() {
+    // Nothing else writes there.
+    let source = Cluster::builder(15)
+        .setting("autovacuum", "off")
+        .setting("wal_level", "minimal")
+        .setting("max_wal_senders", "0");
+    let pair = Pair::from_builders(source, Cluster::builder(18));
+    pair.on_both("SELECT format('CREATE TABLE t%s (id int PRIMARY KEY)', g) FROM generate_series(1, 20) AS g \\gexec");
+    pair.run(&["init", "-q"]).expect(0);
+    // A session has counted what it did when it has ended.
+    let beats = || -> u32 {
+        wait_for("the end of our sessions", LIMIT, || {
+            let ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pg\\_switchover: %'";
+            pair.on_source(ours) == "0"
+        });
+        let counted = "SELECT pg_stat_get_tuples_updated('switchover.heartbeat'::regclass)";
+        pair.on_source(counted).parse().unwrap()
+    };
+    let before = beats();
+    pair.run(&["copy", "-q"]).expect(0);
+    let after = beats();
+    // Where a page of the log ends right there, its last position looks like one that is not on disk.
+    assert!(after - before <= 1, "{before} beats before, {after} after");
 }
 
 /// The dump of everything that a database has, without the lines that differ from dump to dump.

@@ -1,12 +1,13 @@
 //! One run that stands still, or has lost its source, and another one that takes its place.
 
 use super::{SWITCH, assert_moved, stage_for_switch};
-use crate::support::compare;
+use crate::support::pair::Pair;
 use crate::support::program::Running;
 use crate::support::proxy::Action;
 use crate::support::stage::{
     APPLY, CONFIRM, LIMIT, SOURCE_IN_CHARGE, Stage, expect_source_in_charge, freeze, go_on,
 };
+use crate::support::{compare, wait_for};
 
 #[test]
 fn a_tool_that_stands_still_in_the_window_loses_the_lock_to_the_writers() {
@@ -137,4 +138,37 @@ fn a_run_that_lost_its_source_cannot_write_old_rows_over_newer_ones() {
         .expect(1)
         .expect_stderr("another pg_switchover has taken over");
     compare::assert_equal(&stage.pair);
+}
+
+/// As another role, whose sessions the next run does not end. Its last message arrives when that one has done.
+#[test]
+fn a_copy_that_was_killed_cannot_make_an_index_that_its_successor_does_not() {
+    let mut stage = Stage::new(Pair::new(15, 18));
+    stage
+        .pair
+        .on_source("CREATE TABLE public.t (n int); CREATE INDEX gone ON public.t (n); INSERT INTO public.t VALUES (1)");
+    stage
+        .pair
+        .on_destination("CREATE ROLE zombie LOGIN SUPERUSER");
+    stage.pair.run(&["init", "-q"]).expect(0);
+    let own = stage.pair.destination_uri.clone();
+    stage.pair.destination_uri = own.replace("postgres@", "zombie@");
+    let copy = ["copy", "-q", "--create-schema", "--jobs=1"];
+    stage
+        .destination_wire
+        .at("CREATE INDEX gone", Action::HoldBefore);
+    let zombie = stage.pair.spawn(&copy);
+    stage.destination_wire.wait_until_hit(LIMIT);
+    zombie.kill();
+    stage.wait_until_free();
+    stage.pair.destination_uri = own;
+    stage.pair.on_source("DROP INDEX public.gone");
+    stage.pair.run(&copy).expect(0);
+    stage.destination_wire.release();
+    wait_for("the end of its session", LIMIT, || {
+        let sessions = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'zombie'";
+        stage.pair.on_destination(sessions) == "0"
+    });
+    compare::assert_equal(&stage.pair);
+    compare::assert_same_schema(&stage.pair);
 }

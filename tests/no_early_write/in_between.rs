@@ -345,13 +345,19 @@ fn a_final_cycle_that_is_taken_back_at_its_commit_lets_nobody_in() {
              DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.final) EXECUTE FUNCTION public.refuse();
          ALTER TABLE switchover.confirmation ENABLE ALWAYS TRIGGER refuse",
     );
-    expect_source_in_charge(pair.run(SWITCH), 1).expect_stderr("no final state today");
+    stage
+        .destination_wire
+        .at("setval('switchover.entrance', 2)", Action::HoldBefore);
+    let running = pair.spawn(SWITCH);
+    stage.destination_wire.wait_until_hit(LIMIT);
     // The value is set, and means nothing.
-    assert_eq!(
-        pair.on_destination("SELECT is_called FROM switchover.entrance"),
-        "t"
-    );
+    let is_called = "SELECT is_called FROM switchover.entrance";
+    assert_eq!(pair.on_destination(is_called), "t");
     assert!(!takes_writes(pair));
+    refused(pair);
+    stage.destination_wire.release();
+    expect_source_in_charge(running.wait(LIMIT), 1).expect_stderr("no final state today");
+    assert_eq!(pair.on_destination(is_called), "f");
     refused(pair);
 }
 

@@ -41,7 +41,7 @@ fn changes(tables: &[&str]) -> String {
         .collect()
 }
 
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 9] = [
     "by_number",
     "by_text",
     "by_mood",
@@ -50,6 +50,7 @@ const TABLES: [&str; 8] = [
     "by_moods",
     "by_age",
     "by_word",
+    "by_short",
 ];
 
 fn mallory(pair: &Pair) -> Client {
@@ -122,8 +123,12 @@ fn the_trigger_functions_run_nothing_of_a_writers_with_their_owners_rights() {
     assert_eq!(hostile.sprung(), [""; 0]);
 }
 
-/// What can only be sprung by writing: rows of the destination pass the constraints that their owner has made.
-const OF_WRITING: [&str; 1] = ["trap of a domain's check sprung by postgres"];
+/// What can only be sprung by writing: rows of the destination pass the constraints, and the lengths, that the owners
+/// of tables and types have made.
+const OF_WRITING: [&str; 2] = [
+    "trap of a domain's check sprung by postgres",
+    "trap of the length of a value sprung by postgres",
+];
 
 #[test]
 fn whoever_reads_the_tables_runs_nothing_of_their_owners() {
@@ -142,7 +147,7 @@ fn whoever_reads_the_tables_runs_nothing_of_their_owners() {
     }
     update(8, &hostile.pair, &["sync", "-q"]);
     update(9, &hostile.pair, &["sync", "-q", "--max-pending=2"]);
-    assert_eq!(sums(&hostile.pair), "9 9 9 9 9 9 9 9");
+    assert_eq!(sums(&hostile.pair), "9 9 9 9 9 9 9 9 9");
     // Differences, so that the rows are looked up by their keys.
     for table in TABLES {
         hostile.pair.on_destination(&format!(

@@ -45,6 +45,24 @@ CREATE FUNCTION text_pair(text) RETURNS pair LANGUAGE plpgsql AS
 CREATE CAST (text AS mood) WITH FUNCTION text_mood(text) AS ASSIGNMENT;
 CREATE CAST (text AS pair) WITH FUNCTION text_pair(text) AS ASSIGNMENT;
 
+-- A type whose values have a length, as those of some extensions do; only superusers make such.
+RESET ROLE;
+CREATE TYPE short;
+CREATE FUNCTION short_in(cstring, oid, int4) RETURNS short LANGUAGE internal IMMUTABLE STRICT AS 'varcharin';
+CREATE FUNCTION short_out(short) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'varcharout';
+CREATE TYPE short (INPUT = short_in, OUTPUT = short_out, LIKE = pg_catalog.varchar, COLLATABLE = true,
+                   TYPMOD_IN = pg_catalog.varchartypmodin, TYPMOD_OUT = pg_catalog.varchartypmodout);
+CREATE CAST (short AS text) WITHOUT FUNCTION AS IMPLICIT;
+ALTER TYPE short OWNER TO mallory;
+SET ROLE mallory;
+CREATE FUNCTION shorten(short, int, boolean) RETURNS short LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM evil.spring(CASE WHEN $1 IS NULL THEN 'the length of NULL' ELSE 'the length of a value' END);
+    RETURN $1;
+END
+$$;
+CREATE CAST (short AS short) WITH FUNCTION shorten(short, int, boolean) AS IMPLICIT;
+
 -- Operators and functions of the names that everybody uses.
 CREATE FUNCTION same(int, int) RETURNS boolean LANGUAGE sql AS $$SELECT evil.spring('int = int')$$;
 CREATE FUNCTION same(text, text) RETURNS boolean LANGUAGE sql AS $$SELECT evil.spring('text = text')$$;
@@ -70,4 +88,5 @@ CREATE TABLE by_span (id span PRIMARY KEY, n int);
 CREATE TABLE by_moods (id mood[] PRIMARY KEY, n int);
 CREATE TABLE by_age (id age PRIMARY KEY, n int);
 CREATE TABLE by_word (id word, id2 mood, n int, PRIMARY KEY (id, id2));
+CREATE TABLE by_short (id short(20) PRIMARY KEY, n int);
 CREATE TABLE keyless (m mood, p pair, s span, a age);

@@ -19,7 +19,7 @@ pub const APPLY: &str = "'switchover.entrance', pg_catalog.pg_current_xact_id()"
 /// Part of the message that flips the pointer, on the source, and of no other.
 pub const FLIP: &str = "SET use_next_db = true";
 /// Part of every message that commits a cycle, on the destination.
-pub const CONFIRM: &str = "INSERT INTO switchover.confirmation";
+pub const CONFIRM: &str = "kept => ";
 
 /// Part of the message that tells the destination of the flip, and of no other.
 pub const NOTE: &str = "SET switched_at";

@@ -111,9 +111,8 @@ impl Changes {
                     key: row.get(2).map(String::from),
                     contents: row.get(3).map(String::from),
                 }),
-                // Twice in the final cycle: when the lock was granted, and when all was read.
-                "lock" if changes.lock_ms.is_none() => changes.lock_ms = first.parse().ok(),
-                "lock" | "granted" => {}
+                "lock" => changes.lock_ms = first.parse().ok(),
+                "sequences" => {}
                 "export" if row.get(2).is_some() => {
                     changes.extent = Extent::Exported(first.to_string());
                 }

@@ -4,7 +4,7 @@ use super::{LIMIT, Writer, moved, versions};
 use crate::support::compare;
 use crate::support::pair::{DATABASE, Pair};
 use crate::support::proxy::{Action, Proxy};
-use crate::support::stage::SOURCE_IN_CHARGE;
+use crate::support::stage::{LOCK, SOURCE_IN_CHARGE};
 use crate::support::wait_for;
 
 /// Range, list, without a key, two levels with a default, and hash.
@@ -266,7 +266,16 @@ fn following_goes_on_while_partitions_come_and_go_and_says_what_is_missing() {
 #[test]
 fn what_changes_right_before_the_lock_is_noticed_under_it() {
     let mut pair = Pair::new(15, 18);
-    moved(&pair, SCHEMA, ROWS);
+    let schema = [
+        SCHEMA,
+        "CREATE TABLE twins (id int PRIMARY KEY, a text, b text);",
+    ]
+    .concat();
+    moved(
+        &pair,
+        &schema,
+        &[ROWS, ";INSERT INTO twins VALUES (1)"].concat(),
+    );
     let proxy = Proxy::start(&pair.source);
     pair.source_uri = proxy.uri(DATABASE);
     pair.on_destination("CREATE TABLE r4 PARTITION OF r FOR VALUES FROM (300) TO (400)");
@@ -312,6 +321,13 @@ fn what_changes_right_before_the_lock_is_noticed_under_it() {
             "table public.other_key was dropped",
             "alike",
         ),
+        // Not a trace of it in pg_class, and nothing that a column of another name or type would give away.
+        (
+            "ALTER TABLE twins RENAME a TO c; ALTER TABLE twins RENAME b TO a; ALTER TABLE twins RENAME c TO b;
+             UPDATE twins SET a = 'first', b = 'second'",
+            "the columns of table public.twins have changed",
+            "ALTER TABLE twins RENAME a TO c; ALTER TABLE twins RENAME b TO a; ALTER TABLE twins RENAME c TO b",
+        ),
         (
             "ALTER TABLE h1 DISABLE TRIGGER USER; DELETE FROM h1",
             "a capture trigger was disabled",
@@ -327,7 +343,7 @@ fn what_changes_right_before_the_lock_is_noticed_under_it() {
         ),
     ] {
         let hits = proxy.hits();
-        proxy.at("LOCK TABLE switchover.change_log", Action::HoldBefore);
+        proxy.at(LOCK, Action::HoldBefore);
         let mut switch = pair.spawn(&[
             "switch",
             "--unverified",
@@ -343,6 +359,9 @@ fn what_changes_right_before_the_lock_is_noticed_under_it() {
         pair.on_source(ddl);
         proxy.release();
         let outcome = switch.wait(LIMIT).expect(4).expect_stderr(told);
+        // What was read has been applied by then, and nobody may write behind it.
+        let open = pair.on_destination("SELECT switchover.takes_writes()");
+        assert_eq!(open, "f", "{ddl}");
         assert_eq!(
             outcome.last_line(),
             SOURCE_IN_CHARGE,
