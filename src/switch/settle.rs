@@ -9,6 +9,7 @@ use crate::error::{Class, Error, Result};
 use crate::guard;
 use crate::lock::Patience;
 use crate::session::{Session, text};
+use crate::stop::Stop;
 
 /// How long the source is tried to be reached: as long as the lock would have been tried for, within
 /// these.
@@ -39,7 +40,7 @@ pub fn settle(
     lost: &Error,
     patience: Patience,
 ) -> Result<Outcome> {
-    let reach = (patience.timeout * patience.attempts).clamp(REACH[0], REACH[1]);
+    let reach = reach(patience);
     let started = Instant::now();
     let mut reason = String::new();
     while started.elapsed() < reach {
@@ -60,13 +61,33 @@ pub fn settle(
     .mend("run pg_switchover status as soon as the source can be reached"))
 }
 
+/// Gives a source that was lost before the flip was sent time to come back: it is in charge, and can say so itself
+/// then. One that answers is not waited for, whatever it says.
+pub fn wait_for_the_source(observer: &Session, patience: Patience, stop: &Stop) {
+    let started = Instant::now();
+    while let Err(error) = observer.another("settle") {
+        let over = started.elapsed() >= reach(patience) || stop.check().is_err();
+        if over || !out_of_reach(&error) {
+            return;
+        }
+        stop.sleep(PAUSE);
+    }
+}
+
+fn reach(patience: Patience) -> Duration {
+    (patience.timeout * patience.attempts).clamp(REACH[0], REACH[1])
+}
+
+/// Returns true if no server answers, or one that is only just starting.
+fn out_of_reach(error: &Error) -> bool {
+    error.sqlstate.is_none() || error.is(&SqlState::CANNOT_CONNECT_NOW)
+}
+
 fn look(observer: &mut Session, pid: i32, impatient: bool) -> Result<Outcome> {
     match observer.another("settle") {
         Ok(mut session) => ask(&mut session, pid, impatient),
         // It is there, and lets nobody else in: too many connections, say. The observer is in already.
-        Err(error) if error.sqlstate.is_some() && !error.is(&SqlState::CANNOT_CONNECT_NOW) => {
-            ask(observer, pid, impatient).map_err(|_| error)
-        }
+        Err(error) if !out_of_reach(&error) => ask(observer, pid, impatient).map_err(|_| error),
         Err(error) => Err(error),
     }
 }

@@ -11,7 +11,7 @@ use postgres::error::SqlState;
 use crate::support::compare;
 use crate::support::program::{Outcome, Running};
 use crate::support::proxy::Action;
-use crate::support::stage::{APPLY, FLIP, LIMIT, LOCK, NOTE, Stage, expect_source_in_charge};
+use crate::support::stage::{APPLY, FLIP, LIMIT, LOCK, LOOK, NOTE, Stage, expect_source_in_charge};
 use crate::support::wait_for;
 
 const TABLES: &str = "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE SEQUENCE s";

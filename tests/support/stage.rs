@@ -16,6 +16,8 @@ pub const LIMIT: Duration = Duration::from_secs(60);
 pub const LOCK: &str = " IN EXCLUSIVE MODE";
 /// Part of the message that applies and commits the window's changes, on the destination, and of no other.
 pub const APPLY: &str = "'switchover.entrance', pg_catalog.pg_current_xact_id()";
+/// Part of the message that looks at the schema beside the former, on the source; each rehearsal has it, too.
+pub const LOOK: &str = "switchover.refuse_drifted(";
 /// Part of the message that flips the pointer, on the source, and of no other.
 pub const FLIP: &str = "SET use_next_db = true";
 /// Part of every message that commits a cycle, on the destination.

@@ -1,5 +1,8 @@
 //! Rows whose end is a source in charge, until the flip commits.
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use super::*;
 
 #[test]
@@ -55,6 +58,20 @@ fn row_03_the_source_dies_with_the_lock_held() {
     crash.stage.destination_wire.release();
     crash.stage.pair.source.start_again();
     expect_source_in_charge(running.wait(LIMIT), 1);
+    crash.assert_source_goes_on(Fence::Open, true);
+}
+
+/// The look at the schema that goes on beside the apply finds it first, and no flip is sent.
+#[test]
+fn row_03_the_source_dies_before_it_has_been_looked_at_once_more() {
+    let mut crash = Crash::new();
+    let running = crash.switch_up_to(LOOK, Action::HoldBefore, 20_000);
+    crash.stage.pair.source.stop_immediate();
+    crash.stage.source_wire.release();
+    // It can tell nobody who is in charge, and comes back while it is being asked.
+    sleep(Duration::from_secs(1));
+    crash.stage.pair.source.start_again();
+    expect_source_in_charge(running.wait(LIMIT), 1).expect_stderr("look at the schema once more");
     crash.assert_source_goes_on(Fence::Open, true);
 }
 
