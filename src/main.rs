@@ -29,6 +29,9 @@ use std::process::ExitCode;
 
 use cli::Invocation;
 
+/// Which program this is. What one version installs on the servers, another one may not know how to call.
+const VERSION: &str = concat!("pg_switchover ", env!("CARGO_PKG_VERSION"));
+
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os().skip(1)).and_then(invoke) {
         Ok(()) => ExitCode::SUCCESS,
@@ -44,7 +47,7 @@ fn main() -> ExitCode {
 fn invoke(invocation: Invocation) -> error::Result<()> {
     match invocation {
         Invocation::Help(command) => report::print(&cli::help(command)),
-        Invocation::Version => report::print(&cli::version()),
+        Invocation::Version => report::print(&format!("{VERSION}\n")),
         Invocation::Run(options) => {
             report::begin(options.quiet, options.verbose);
             run::run(*options)

@@ -55,12 +55,14 @@ pub fn install(
         .map(|text| literal(text))
         .collect();
     let sql = format!(
-        "{}\nINSERT INTO switchover.state
+        "{}\nCOMMENT ON TABLE switchover.state IS {};
+         INSERT INTO switchover.state
            (source_identity, destination_identity, destination_name, selection, initialized_at)
          VALUES ({}, {}, {}, ARRAY[{}]::text[], pg_catalog.clock_timestamp())
          ON CONFLICT (singleton) DO UPDATE SET destination_name = excluded.destination_name,
                                                selection = excluded.selection;",
         INSTALL.concat(),
+        literal(crate::VERSION),
         literal(parties.source_identity),
         literal(parties.destination_identity),
         literal(parties.destination_name),

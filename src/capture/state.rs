@@ -49,6 +49,8 @@ pub struct State {
     pub destination_name: String,
     /// What `init` selected.
     pub selection: Selection,
+    /// What has installed it, as [`crate::VERSION`] has it; `None` if that said nothing.
+    pub installed_by: Option<String>,
     /// When the last `verify` passed since the copy, as text.
     pub verified_at: Option<String>,
     /// When the pointer was flipped, as text.
@@ -64,7 +66,9 @@ pub fn read(session: &mut Session) -> Result<Option<State>> {
         return Ok(None);
     }
     let sql = "SELECT phase, use_next_db, destination_identity, destination_name, selection,
-                      verified_at::text, switched_at::text FROM switchover.state";
+                      verified_at::text, switched_at::text,
+                      pg_catalog.obj_description('switchover.state'::pg_catalog.regclass, 'pg_class')
+                 FROM switchover.state";
     let rows = session.query("read the state", sql, &[])?;
     let Some(row) = rows.first() else {
         return Ok(None);
@@ -84,6 +88,7 @@ pub fn read(session: &mut Session) -> Result<Option<State>> {
         selection: Selection::from_stored(&stored)?,
         verified_at: row.get(5),
         switched_at: row.get(6),
+        installed_by: row.get(7),
     }))
 }
 

@@ -11,11 +11,6 @@ const UNBROKEN: &str = "\u{a0}";
 /// The options that the general help names.
 const GENERAL: &[&str] = &["source", "dest", "quiet", "verbose", "help", "version"];
 
-/// Returns the line of `--version`.
-pub fn version() -> String {
-    format!("pg_switchover {}\n", env!("CARGO_PKG_VERSION"))
-}
-
 /// Returns the general help, which fits a screen of 24 lines, or the help of one command.
 pub fn help(command: Option<Command>) -> String {
     match command {

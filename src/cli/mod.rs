@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use command::Command;
-pub use help::{help, version};
+pub use help::help;
 pub use parse::parse;
 
 /// What the user asks for.

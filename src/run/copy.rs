@@ -39,8 +39,8 @@ pub fn copy(
     stop: &Stop,
 ) -> Result<State> {
     match state.phase {
-        Phase::Capturing | Phase::Copied => {}
-        Phase::Idle | Phase::Switched => prepare::refuse_unready(&state)?,
+        Phase::Capturing => prepare::refuse_other_version(&state)?,
+        Phase::Copied | Phase::Idle | Phase::Switched => prepare::refuse_unready(&state)?,
     }
     claim.refuse_in_charge()?;
     destination::refuse_written(&both.close(options, claim, stop)?)?;

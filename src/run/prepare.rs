@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::open::{Both, patience};
+use crate::VERSION;
 use crate::capture::{Capture, Phase, State};
 use crate::catalog::{self, Catalog, Oid, Selection};
 use crate::cli::Options;
@@ -34,13 +35,13 @@ pub struct Prepared {
     _giving_way: GivingWay,
 }
 
-/// Refuses phases in which no cycle may run.
+/// Refuses states in which no cycle may run.
 ///
 /// # Errors
-/// The copy is not complete; the switch is done.
+/// The copy is not complete; the switch is done; another version has run `init`.
 pub fn refuse_unready(state: &State) -> Result<()> {
     match state.phase {
-        Phase::Copied => Ok(()),
+        Phase::Copied => refuse_other_version(state),
         Phase::Idle => {
             Err(Error::failed("init has not finished").mend("run pg_switchover init again"))
         }
@@ -54,6 +55,23 @@ pub fn refuse_unready(state: &State) -> Result<()> {
         ))
         .mend("nothing is left to do but pg_switchover drop")),
     }
+}
+
+/// Refuses what another version has installed: what we call there may be missing, or mean something else.
+///
+/// # Errors
+/// That is so.
+pub fn refuse_other_version(state: &State) -> Result<()> {
+    let installed_by = match state.installed_by.as_deref() {
+        Some(VERSION) => return Ok(()),
+        Some(other) => other,
+        None => "another version of pg_switchover",
+    };
+    Err(Error::failed(format!(
+        "init was run by {installed_by}, and this is {}",
+        VERSION
+    ))
+    .mend("run init again with this one: it replaces what that one has installed"))
 }
 
 /// Checks that cycles may run, and opens all they need.

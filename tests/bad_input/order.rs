@@ -68,6 +68,50 @@ fn nothing_is_switched_before_it_is_copied_and_verified() {
     compare::assert_equal(&pair);
 }
 
+/// What it calls on the servers may be missing there, or mean something else.
+#[test]
+fn another_version_than_the_one_that_ran_init_asks_for_init_again() {
+    let pair = copied();
+    let by_another = "COMMENT ON TABLE switchover.state IS 'pg_switchover 0.0.1';
+                      DROP FUNCTION switchover.read_changes, switchover.bound;";
+    pair.on_source(by_another);
+    pair.on_destination("DROP FUNCTION switchover.confirm");
+    pair.on_source("INSERT INTO account VALUES (4711, 0)");
+    for (comment, said) in [
+        (
+            "'pg_switchover 0.0.1'",
+            "run by pg_switchover 0.0.1, and this is",
+        ),
+        (
+            "NULL",
+            "run by another version of pg_switchover, and this is",
+        ),
+    ] {
+        pair.on_source(&format!("COMMENT ON TABLE switchover.state IS {comment}"));
+        let untouched = Untouched::note(&pair);
+        for args in [
+            &["copy"][..],
+            &["sync"],
+            &["sync", "--follow"],
+            &["verify"],
+            &["switch", "--unverified"],
+        ] {
+            refused(pair.run(args), 1, &[said, "run init again"]);
+        }
+        untouched.check();
+        pair.run(&["status"]).expect(0).expect_stdout("source");
+    }
+    pair.run(&["init", "-q"]).expect(0);
+    pair.run(&["switch", "--unverified", "-q"]).expect(0);
+    compare::assert_equal(&pair);
+    // Nothing is left to be called.
+    pair.on_source("COMMENT ON TABLE switchover.state IS 'pg_switchover 0.0.1'");
+    pair.run(&["switch"])
+        .expect(0)
+        .expect_stderr("the destination is in charge");
+    pair.run(&["drop", "-q"]).expect(0);
+}
+
 #[test]
 fn after_the_switch_only_what_makes_sense_is_done() {
     let pair = copied();
