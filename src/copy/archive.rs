@@ -97,6 +97,7 @@ pub fn listed(name: &str) -> String {
 pub fn for_server(sql: &str, version: i32) -> String {
     let mut restricted = None;
     let mut timeout = false;
+    let mut identity = false;
     let mut unknown = |line: &str| match line.split_once(' ') {
         // What comes first is pg_restore's, and what ends it repeats the same random word.
         Some(("\\restrict", word)) if restricted.is_none() => {
@@ -107,6 +108,15 @@ pub fn for_server(sql: &str, version: i32) -> String {
         _ if version < 170_000 && !timeout && line == "SET transaction_timeout = 0;" => {
             timeout = true;
             true
+        }
+        // Before 15 every sequence is, and an unlogged table's is told from the table.
+        _ if version < 150_000 && line.ends_with(" AS IDENTITY (") => {
+            identity = true;
+            false
+        }
+        _ if identity => {
+            identity = line != ");";
+            line == "    LOGGED"
         }
         _ => false,
     };
@@ -204,6 +214,16 @@ mod tests {
         let sql = "\\restrict abc\n\nSET transaction_timeout = 0;\nSET row_security = off;\n\\unrestrict abc\n";
         assert_eq!(for_server(sql, 160_003), "\nSET row_security = off;\n");
         assert!(for_server(sql, 180_000).contains("transaction_timeout"));
+    }
+
+    #[test]
+    fn older_servers_need_not_be_told_that_a_sequence_is_logged() {
+        let sql = "ALTER TABLE u ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (\n    SEQUENCE NAME u_id_seq\n    LOGGED\n    CACHE 1\n);\n    LOGGED\n";
+        assert_eq!(
+            for_server(sql, 140_000),
+            sql.replacen("    LOGGED\n", "", 1)
+        );
+        assert_eq!(for_server(sql, 150_000), sql);
     }
 
     #[test]

@@ -164,6 +164,20 @@ pub fn cases() -> Vec<&'static Case> {
     CASES.iter().chain([&FORCED, &ALWAYS]).collect()
 }
 
+/// pg_dump 15 and later say that its sequence is logged, which servers before that take for a mistake.
+#[test]
+fn an_unlogged_table_with_an_identity_comes_to_a_server_before_15() {
+    let pair = Pair::new(14, 14);
+    pair.on_source(
+        "CREATE UNLOGGED TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text);
+         INSERT INTO t (v) VALUES ('a'), ('b')",
+    );
+    pair.run(&["run", "--create-schema", "-q"]).expect(0);
+    compare::assert_equal(&pair);
+    let draw = "INSERT INTO t (v) VALUES ('c') RETURNING id";
+    assert_eq!(pair.on_destination(draw), "3");
+}
+
 #[test]
 fn rows_of_every_kind_of_relation_arrive_once() {
     let cases: Vec<&Case> = cases().into_iter().chain([&ADOPTED]).collect();
