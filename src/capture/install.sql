@@ -57,6 +57,9 @@ $$;
 -- setval cannot be rolled back, and a crash between it and the commit must leave the source in charge.
 CREATE SEQUENCE IF NOT EXISTS switchover.turn;
 CREATE SEQUENCE IF NOT EXISTS switchover.fence;
+-- The last cycle that the destination had committed when its entries were forgotten: if the destination knows of
+-- fewer, it has lost them. Where a crash takes a value back, it is one that says less.
+CREATE SEQUENCE IF NOT EXISTS switchover.confirmed;
 
 -- A row that is updated to have something in the write-ahead log whose commit flushes all before it.
 CREATE TABLE IF NOT EXISTS switchover.heartbeat (

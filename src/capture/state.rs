@@ -51,6 +51,8 @@ pub struct State {
     pub selection: Selection,
     /// What has installed it, as [`crate::VERSION`] has it; `None` if that said nothing.
     pub installed_by: Option<String>,
+    /// The last cycle whose changes have been forgotten here, because the destination had them; 0 before the first.
+    pub confirmed: i64,
     /// When the last `verify` passed since the copy, as text.
     pub verified_at: Option<String>,
     /// When the pointer was flipped, as text.
@@ -67,7 +69,9 @@ pub fn read(session: &mut Session) -> Result<Option<State>> {
     }
     let sql = "SELECT phase, use_next_db, destination_identity, destination_name, selection,
                       verified_at::text, switched_at::text,
-                      pg_catalog.obj_description('switchover.state'::pg_catalog.regclass, 'pg_class')
+                      pg_catalog.obj_description('switchover.state'::pg_catalog.regclass, 'pg_class'),
+                      COALESCE(pg_catalog.pg_sequence_last_value(
+                          pg_catalog.to_regclass('switchover.confirmed')), 0)
                  FROM switchover.state";
     let rows = session.query("read the state", sql, &[])?;
     let Some(row) = rows.first() else {
@@ -89,6 +93,7 @@ pub fn read(session: &mut Session) -> Result<Option<State>> {
         verified_at: row.get(5),
         switched_at: row.get(6),
         installed_by: row.get(7),
+        confirmed: row.get(8),
     }))
 }
 

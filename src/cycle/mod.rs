@@ -171,7 +171,7 @@ impl Cycles {
             Some(report) => report,
             None => {
                 let report = self.run_open(stop)?;
-                self.reader.forget()?;
+                self.reader.forget(self.applier.last_cycle())?;
                 report
             }
         };

@@ -56,6 +56,26 @@ impl Claim {
             .mend("stop the applications on the source, bring over by hand what they have written there since, then drop")),
         }
     }
+
+    /// Refuses a destination that lacks what it had committed: it has been failed over to a replica that lagged
+    /// behind, or restored from a backup. The source has forgotten which rows those were; what it knows is whether
+    /// the `copy` had ended, and the last cycle that was `confirmed`.
+    ///
+    /// # Errors
+    /// That is so.
+    pub fn refuse_set_back(&self, copy: bool, confirmed: i64) -> Result<()> {
+        let lost = if copy && !self.copied {
+            "of the copy".to_string()
+        } else if self.cycle < confirmed {
+            format!("of cycle {} and later", self.cycle + 1)
+        } else {
+            return Ok(());
+        };
+        Err(Error::failed(format!(
+            "the destination has lost what it had committed {lost}: a replica that lagged behind has taken its place, or a backup"
+        ))
+        .mend("drop this switchover, then init and copy --truncate"))
+    }
 }
 
 /// Creates what is missing of the bookkeeping and claims it for this process. Called under the

@@ -42,7 +42,7 @@ pub fn copy(
         Phase::Capturing => prepare::refuse_other_version(&state)?,
         Phase::Copied | Phase::Idle | Phase::Switched => prepare::refuse_unready(&state)?,
     }
-    claim.refuse_in_charge()?;
+    prepare::refuse_unfit(&state, claim)?;
     destination::refuse_written(&both.close(options, claim, stop)?)?;
     let seen = match claim.schema_finished {
         true => prepare::bring(

@@ -81,10 +81,20 @@ pub fn refuse_other_version(state: &State) -> Result<()> {
 pub fn prepare(options: &Options, mut both: Both, state: State, stop: &Stop) -> Result<Prepared> {
     refuse_unready(&state)?;
     let claim = destination::claim(&mut both.destination, &both.source_database.identity)?;
+    refuse_unfit(&state, &claim)?;
     prepare_claimed(options, both, state, claim, stop)
 }
 
-/// As [`prepare`], with the destination claimed already.
+/// Refuses a destination that is in charge, or is not as this switchover has left it.
+///
+/// # Errors
+/// It is.
+pub fn refuse_unfit(state: &State, claim: &Claim) -> Result<()> {
+    claim.refuse_in_charge()?;
+    claim.refuse_set_back(state.phase == Phase::Copied, state.confirmed)
+}
+
+/// As [`prepare`], with the destination claimed already, and [`refuse_unfit`] asked.
 ///
 /// # Errors
 /// As [`prepare`].
@@ -95,7 +105,6 @@ pub fn prepare_claimed(
     mut claim: Claim,
     stop: &Stop,
 ) -> Result<Prepared> {
-    claim.refuse_in_charge()?;
     mend_fence(&mut both.source)?;
     destination::refuse_written(&both.close(options, &claim, stop)?)?;
     destination::look_at_schema(&mut both.destination, &mut claim)?;

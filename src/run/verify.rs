@@ -116,7 +116,7 @@ fn compare_all(
         let cycle = prepared.cycles.run_open(stop)?.cycle;
         let result = compare(options, prepared, only, stop);
         // The cycle stands, whatever the comparison came to.
-        prepared.cycles.reader.forget()?;
+        prepared.cycles.reader.forget(cycle)?;
         Ok((cycle, result?))
     };
     let (mut cycle, mut verdict) = round(only)?;

@@ -3,6 +3,7 @@
 
 mod after;
 mod before;
+mod replicas;
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,9 @@ use postgres::error::SqlState;
 use crate::support::compare;
 use crate::support::program::{Outcome, Running};
 use crate::support::proxy::Action;
-use crate::support::stage::{APPLY, FLIP, LIMIT, LOCK, LOOK, NOTE, Stage, expect_source_in_charge};
+use crate::support::stage::{
+    APPLY, FLIP, LIMIT, LOCK, LOOK, NOTE, Stage, expect_source_in_charge, flipped,
+};
 use crate::support::wait_for;
 
 const TABLES: &str = "CREATE TABLE t (id int PRIMARY KEY, v text); CREATE SEQUENCE s";
@@ -164,6 +167,15 @@ fn expect_killed(outcome: &Outcome) {
     assert_eq!(outcome.signal(), Some(9), "{}", outcome.report());
 }
 
+fn unknown(outcome: Outcome) -> Outcome {
+    let outcome = outcome.expect(6);
+    assert_eq!(
+        outcome.last_line(),
+        "pg_switchover: which database is in charge is unknown until the source answers"
+    );
+    outcome
+}
+
 /// The number behind a prefix, such as that of `row_07_…`.
 fn numbers(text: &str, before: &str, after: char) -> BTreeSet<u32> {
     let found = text.lines().filter_map(|line| {
@@ -185,6 +197,7 @@ fn every_row_of_the_table_has_a_test_and_every_test_a_row() {
     let tests = [
         include_str!("flip_table/before.rs"),
         include_str!("flip_table/after.rs"),
+        include_str!("flip_table/replicas.rs"),
     ];
     let tests = numbers(&tests.concat(), "fn row_", '_');
     assert!(rows.len() >= 12, "{rows:?}");

@@ -46,16 +46,23 @@ impl Reader {
         Ok(())
     }
 
-    /// Deletes the entries that the cycle's snapshot sees, and commits. Only called once the
-    /// destination has committed the rows: entries that were forgotten first would be lost with it.
-    /// Entries written since are not visible to this snapshot, and stay.
+    /// Deletes the entries that the cycle's snapshot sees, notes `confirmed`, the last cycle that the destination
+    /// has, and commits. Only called once the destination has committed the rows: entries that were forgotten first
+    /// would be lost with it. Entries written since are not visible to this snapshot, and stay.
     ///
     /// # Errors
     /// As the server says; the entries are then still there, and the next cycle applies them again,
     /// which changes nothing.
-    pub fn forget(&mut self) -> Result<()> {
+    pub fn forget(&mut self, confirmed: i64) -> Result<()> {
         let delete = if self.deleted { "" } else { DELETE };
-        self.finish("delete the log entries", &format!("{delete} COMMIT;"))
+        let sql = format!(
+            "{delete}
+             SELECT pg_catalog.setval('switchover.confirmed', {confirmed})
+              WHERE {confirmed} OPERATOR(pg_catalog.>)
+                    COALESCE(pg_catalog.pg_sequence_last_value('switchover.confirmed'::pg_catalog.regclass), 0);
+             COMMIT;"
+        );
+        self.finish("delete the log entries", &sql)
     }
 
     /// Empties the change logs after the flip: nothing in them is needed any more. Best effort, so that no
