@@ -51,6 +51,9 @@ pub struct State {
     pub selection: Selection,
     /// What has installed it, as [`crate::VERSION`] has it; `None` if that said nothing.
     pub installed_by: Option<String>,
+    /// When the last `copy` had ended by the destination's notes, as [`set_copied`] has got it; `None` if another
+    /// one is due.
+    pub copied_at: Option<i64>,
     /// The last cycle whose changes have been forgotten here, because the destination had them; 0 before the first.
     pub confirmed: i64,
     /// When the last `verify` passed since the copy, as text.
@@ -71,7 +74,9 @@ pub fn read(session: &mut Session) -> Result<Option<State>> {
                       verified_at::text, switched_at::text,
                       pg_catalog.obj_description('switchover.state'::pg_catalog.regclass, 'pg_class'),
                       COALESCE(pg_catalog.pg_sequence_last_value(
-                          pg_catalog.to_regclass('switchover.confirmed')), 0)
+                          pg_catalog.to_regclass('switchover.confirmed')), 0),
+                      CASE WHEN phase = 'copied' THEN pg_catalog.pg_sequence_last_value(
+                          pg_catalog.to_regclass('switchover.copied')) END
                  FROM switchover.state";
     let rows = session.query("read the state", sql, &[])?;
     let Some(row) = rows.first() else {
@@ -94,6 +99,7 @@ pub fn read(session: &mut Session) -> Result<Option<State>> {
         switched_at: row.get(6),
         installed_by: row.get(7),
         confirmed: row.get(8),
+        copied_at: row.get(9),
     }))
 }
 
@@ -121,13 +127,12 @@ fn present(session: &mut Session) -> Result<bool> {
     }
 }
 
-/// Sets the phase.
+/// Sets a phase other than [`Phase::Copied`].
 ///
 /// # Errors
 /// As the server says.
 pub fn set_phase(session: &mut Session, phase: Phase) -> Result<()> {
     let copied = match phase {
-        Phase::Copied => ", copied_at = pg_catalog.clock_timestamp(), verified_at = NULL",
         Phase::Capturing => ", copied_at = NULL, verified_at = NULL",
         _ => "",
     };
@@ -136,6 +141,21 @@ pub fn set_phase(session: &mut Session, phase: Phase) -> Result<()> {
         literal(phase.as_str())
     );
     session.execute("note the phase", &sql)
+}
+
+/// Notes that every table is on the destination, and since when by its own notes, in µs since 1970: whatever takes its
+/// place without knowing of that copy is found out by it.
+///
+/// # Errors
+/// As the server says.
+pub fn set_copied(session: &mut Session, at: i64) -> Result<()> {
+    let sql = format!(
+        "UPDATE switchover.state
+            SET phase = {}, copied_at = pg_catalog.clock_timestamp(), verified_at = NULL;
+         SELECT pg_catalog.setval('switchover.copied', {at});",
+        literal(Phase::Copied.as_str())
+    );
+    session.execute("note that the copy is complete", &sql)
 }
 
 /// Notes whether the last verify has passed.

@@ -148,7 +148,7 @@ fn copy_all(
         log::info!("creating indexes and constraints");
         schema.finish(destination, relations, parameters.jobs)?;
     }
-    if report.tables > 0 || !parameters.claim.copied {
+    if report.tables > 0 || parameters.claim.copied_at.is_none() {
         log::info!("collecting the planner's statistics");
         let relations = &parameters.catalog.relations;
         analyze::analyze(destination, relations, parameters.jobs, stop)?;

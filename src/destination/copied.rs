@@ -23,6 +23,18 @@ pub struct CopiedTable {
     pub columns: BTreeMap<String, i64>,
 }
 
+/// Returns when the last `copy` had brought every table, in µs since 1970; `None` where tables are missing.
+///
+/// # Errors
+/// As the server says.
+pub fn copied_at(session: &mut Session) -> Result<Option<i64>> {
+    let sql =
+        "SELECT (pg_catalog.date_part('epoch', copied_at) * 1000000)::int8 FROM switchover.state";
+    Ok(session
+        .query_one("see whether the copy is complete", sql, &[])?
+        .get(0))
+}
+
 /// Lists the tables that copy has begun, by name.
 ///
 /// # Errors

@@ -7,8 +7,8 @@ mod guarded;
 mod role;
 
 pub use copied::{
-    CopiedTable, begin_table, columns, copied_tables, drop_table_note, finish_table, forget_tables,
-    rename_table, rename_tables,
+    CopiedTable, begin_table, columns, copied_at, copied_tables, drop_table_note, finish_table,
+    forget_tables, rename_table, rename_tables,
 };
 pub use entrance::{OPEN, before_open, close, note_flip, refuse_written, takes_writes};
 pub use guarded::{Unguarded, guard_tables};
@@ -30,8 +30,8 @@ pub struct Claim {
     pub run: String,
     /// The number of the last confirmed cycle; 0 before the first.
     pub cycle: i64,
-    /// Every table has been copied.
-    pub copied: bool,
+    /// When the last `copy` had brought every table, in µs since 1970; `None` where tables are missing.
+    pub copied_at: Option<i64>,
     /// `copy --create-schema` created the tables.
     pub schema_created: bool,
     /// And has added keys, indexes and constraints since.
@@ -58,14 +58,14 @@ impl Claim {
     }
 
     /// Refuses a destination that lacks what it had committed: it has been failed over to a replica that lagged
-    /// behind, or restored from a backup. The source has forgotten which rows those were; what it knows is whether
-    /// the `copy` had ended, and the last cycle that was `confirmed`.
+    /// behind, or restored from a backup. The source has forgotten which rows those were; what it knows is when the
+    /// last copy had ended, unless another one is due, and the last cycle that was `confirmed`.
     ///
     /// # Errors
     /// That is so.
-    pub fn refuse_set_back(&self, copy: bool, confirmed: i64) -> Result<()> {
-        let lost = if copy && !self.copied {
-            "of the copy".to_string()
+    pub fn refuse_set_back(&self, copied_at: Option<i64>, confirmed: i64) -> Result<()> {
+        let lost = if copied_at.is_some() && self.copied_at != copied_at {
+            "of the last copy".to_string()
         } else if self.cycle < confirmed {
             format!("of cycle {} and later", self.cycle + 1)
         } else {
@@ -159,10 +159,10 @@ pub fn claim(session: &mut Session, source_identity: &str) -> Result<Claim> {
     Ok(Claim {
         run,
         cycle: row.get(0),
-        copied: row.get(1),
-        schema_created: row.get(2),
-        schema_finished: row.get(3),
-        switched_at: row.get(4),
+        copied_at: copied_at(session)?,
+        schema_created: row.get(1),
+        schema_finished: row.get(2),
+        switched_at: row.get(3),
     })
 }
 

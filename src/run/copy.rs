@@ -78,7 +78,10 @@ pub fn copy(
     let report = copy::copy(&mut both.source, &mut both.destination, &parameters, stop)?;
     tell(&report);
     if state.phase == Phase::Capturing {
-        capture::set_phase(&mut both.source, Phase::Copied)?;
+        let Some(at) = destination::copied_at(&mut both.destination)? else {
+            return Err(Error::failed("not every table has been copied").mend("run copy again"));
+        };
+        capture::set_copied(&mut both.source, at)?;
         return both.state();
     }
     Ok(state)

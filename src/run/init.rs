@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicUsize;
 
 use super::open::{Both, patience, refuse_large_objects};
+use super::prepare;
 use crate::capture::{self, Capture, Parties, Phase};
 use crate::catalog::{self, Catalog, Relation, Selection};
 use crate::cli::Options;
@@ -57,7 +58,12 @@ pub fn init(options: &Options, both: &mut Both, stop: &Stop) -> Result<()> {
     };
     // Both sides are looked at before either is changed.
     let identity = &both.source_database.identity;
-    destination::install_and_claim(&mut both.destination, identity)?.refuse_in_charge()?;
+    let claim = destination::install_and_claim(&mut both.destination, identity)?;
+    match capture::read_state(&mut both.source)? {
+        // What it lacks would not be captured again.
+        Some(state) => prepare::refuse_unfit(&state, &claim)?,
+        None => claim.refuse_in_charge()?,
+    }
     let mut observer = both.source.another("observer")?;
     let patience = patience(options);
     capture::install(&mut both.source, &mut observer, patience, stop, &parties)?;
@@ -198,11 +204,12 @@ fn capture_tables(
         }
     }
     if !missing.is_empty() {
+        // Until every table is captured, no other command may take the rest for new ones, nor go on without the
+        // tables that are forgotten.
+        capture::set_phase(&mut both.source, Phase::Idle)?;
         // Changes may have been missed until now, so the tables are to be copied, whatever was there.
         let names = missing.iter().map(|relation| &relation.name);
         destination::forget_tables(&mut both.destination, names)?;
-        // Until every table is captured, no other command may take the rest for new ones.
-        capture::set_phase(&mut both.source, Phase::Idle)?;
     }
     let work = capture::Work {
         patience,

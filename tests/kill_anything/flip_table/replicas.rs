@@ -123,6 +123,7 @@ fn set_back(mut pair: Pair, replica: Cluster, lost: &str) {
         &["copy"],
         &["verify"],
         &["switch", "--unverified"],
+        &["init"],
         &["run"],
     ] {
         let outcome = pair.run(command).expect(1);
@@ -165,5 +166,20 @@ fn row_17_the_destination_is_restored_as_it_was_before_the_copy() {
     stage.pair.run(&["init", "-q"]).expect(0);
     let replica = replica(&stage.pair.destination, false);
     stage.pair.run(&["copy", "-q"]).expect(0);
-    set_back(stage.pair, replica, "of the copy");
+    set_back(stage.pair, replica, "of the last copy");
+}
+
+/// No cycle has had anything to carry over since, and the one before this copy is on the replica.
+#[test]
+fn row_17_the_destination_is_failed_over_to_a_replica_without_a_table_that_was_copied_later() {
+    let stage = Stage::copied(TABLES, ROWS);
+    let replica = replica(&stage.pair.destination, false);
+    let later = "CREATE TABLE later (id int PRIMARY KEY)";
+    stage.pair.on_both(later);
+    replica.psql(DATABASE, later);
+    stage.pair.on_source("INSERT INTO later VALUES (1)");
+    for command in ["init", "copy", "verify"] {
+        stage.pair.run(&[command, "-q"]).expect(0);
+    }
+    set_back(stage.pair, replica, "of the last copy");
 }
