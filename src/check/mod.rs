@@ -15,6 +15,7 @@ mod relations;
 mod report;
 mod roles;
 mod servers;
+mod stricter;
 mod tables;
 mod unlike;
 mod writing;

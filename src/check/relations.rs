@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use super::report::{counted, named, relation_name};
-use super::tables::{Constraint, constraints};
-use super::{CheckOptions, Finding, Looked, creating, privileges, tables, unlike, writing};
+use super::{
+    CheckOptions, Finding, Looked, creating, privileges, stricter, tables, unlike, writing,
+};
 use crate::catalog::{self, Catalog, Oid, Relation};
 use crate::destination;
 use crate::error::{Result, Side};
@@ -61,8 +62,8 @@ pub(super) fn compare(
             .map(|difference| Finding::note(Side::Destination, difference.what, difference.mend)),
     );
     findings.extend(stray_references(&from, &to));
-    findings.extend(not_null(&from, &targets));
-    unshared_constraints(source, destination, (&from, &targets), findings);
+    findings.extend(stricter::not_null(&from, &targets));
+    stricter::constraints(source, destination, (&from, &targets), findings);
     triggers_and_rules(destination, &targets, findings);
     let sequences: Vec<Oid> = to
         .sequences
@@ -232,97 +233,6 @@ fn stray_references(from: &Catalog, to: &Catalog) -> Vec<Finding> {
             _ => None,
         })
         .collect()
-}
-
-/// Columns that may be NULL on the source only.
-fn not_null(from: &Catalog, targets: &[&Relation]) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for there in targets {
-        let Some(here) = from.relation(&there.name) else {
-            continue;
-        };
-        let stricter: Vec<String> = there
-            .columns
-            .iter()
-            .filter(|column| {
-                column.not_null
-                    && !column.generated
-                    && here.column(&column.name).is_some_and(|here| !here.not_null)
-            })
-            .map(|column| ident(&column.name))
-            .collect();
-        if !stricter.is_empty() {
-            findings.push(Finding::spoils(
-                Side::Destination,
-                format!(
-                    "{} of table {} may be NULL on the source and not on the destination",
-                    named("column", &stricter),
-                    there.name
-                ),
-                "rows with NULL there would be refused: ALTER COLUMN … DROP NOT NULL there, or SET it on the source",
-            ));
-        }
-    }
-    findings
-}
-
-/// Constraints of the destination that rows of the source need not meet.
-fn unshared_constraints(
-    source: &mut Looked,
-    destination: &mut Looked,
-    (from, targets): (&Catalog, &[&Relation]),
-    findings: &mut Vec<Finding>,
-) {
-    let oids: Vec<Oid> = targets.iter().map(|relation| relation.oid).collect();
-    let tables = source.table_oids(false);
-    let (Some(here), Some(there)) = (
-        source.ask(findings, |session| constraints(session, &tables)),
-        destination.ask(findings, |session| constraints(session, &oids)),
-    ) else {
-        return;
-    };
-    for target in targets {
-        let Some(relation) = from.relation(&target.name) else {
-            continue;
-        };
-        let ours: Vec<&Constraint> = of_table(&here, relation.oid);
-        for constraint in of_table(&there, target.oid) {
-            let shown = ident(&constraint.name);
-            // Foreign keys are not checked for rows that arrive; the source's tell what holds.
-            if constraint.kind == "f" || is_the_key(constraint, target) {
-                continue;
-            }
-            match ours.iter().find(|ours| ours.name == constraint.name) {
-                None => findings.push(Finding::spoils(
-                    Side::Destination,
-                    format!("constraint {shown} of table {} exists on the destination only", target.name),
-                    "rows that break it would be refused: drop it there until the switch, or add it on the source",
-                )),
-                Some(ours) if !ours.validated => findings.push(Finding::spoils(
-                    Side::Source,
-                    format!("constraint {shown} of table {} is NOT VALID on the source", target.name),
-                    "rows that break it would be refused on the destination: VALIDATE CONSTRAINT, or drop it there until the switch",
-                )),
-                Some(_) => {}
-            }
-        }
-    }
-}
-
-fn of_table(constraints: &[Constraint], table: Oid) -> Vec<&Constraint> {
-    constraints
-        .iter()
-        .filter(|constraint| constraint.table == table)
-        .collect()
-}
-
-/// The keys are compared by their columns, whatever their names.
-fn is_the_key(constraint: &Constraint, table: &Relation) -> bool {
-    constraint.kind == "p"
-        || table
-            .key
-            .as_ref()
-            .is_some_and(|key| key.index == constraint.name)
 }
 
 /// What would fire on rows that arrive although we are in replica mode.
