@@ -60,8 +60,8 @@ CREATE SEQUENCE IF NOT EXISTS switchover.fence;
 -- The last cycle that the destination had committed when its entries were forgotten: if the destination knows of
 -- fewer, it has lost them. Where a crash takes a value back, it is one that says less.
 CREATE SEQUENCE IF NOT EXISTS switchover.confirmed;
--- And the time that the destination had noted as the end of the last copy, in us since 1970.
-CREATE SEQUENCE IF NOT EXISTS switchover.copied;
+-- The same for what it has counted in its state.copies.
+CREATE SEQUENCE IF NOT EXISTS switchover.copies;
 
 -- A row that is updated to have something in the write-ahead log whose commit flushes all before it.
 CREATE TABLE IF NOT EXISTS switchover.heartbeat (

@@ -51,11 +51,10 @@ pub struct State {
     pub selection: Selection,
     /// What has installed it, as [`crate::VERSION`] has it; `None` if that said nothing.
     pub installed_by: Option<String>,
-    /// When the last `copy` had ended by the destination's notes, as [`set_copied`] has got it; `None` if another
-    /// one is due.
-    pub copied_at: Option<i64>,
     /// The last cycle whose changes have been forgotten here, because the destination had them; 0 before the first.
     pub confirmed: i64,
+    /// How many copies the destination had counted when we last went on from there.
+    pub copies: i64,
     /// When the last `verify` passed since the copy, as text.
     pub verified_at: Option<String>,
     /// When the pointer was flipped, as text.
@@ -75,8 +74,8 @@ pub fn read(session: &mut Session) -> Result<Option<State>> {
                       pg_catalog.obj_description('switchover.state'::pg_catalog.regclass, 'pg_class'),
                       COALESCE(pg_catalog.pg_sequence_last_value(
                           pg_catalog.to_regclass('switchover.confirmed')), 0),
-                      CASE WHEN phase = 'copied' THEN pg_catalog.pg_sequence_last_value(
-                          pg_catalog.to_regclass('switchover.copied')) END
+                      COALESCE(pg_catalog.pg_sequence_last_value(
+                          pg_catalog.to_regclass('switchover.copies')), 0)
                  FROM switchover.state";
     let rows = session.query("read the state", sql, &[])?;
     let Some(row) = rows.first() else {
@@ -99,7 +98,7 @@ pub fn read(session: &mut Session) -> Result<Option<State>> {
         switched_at: row.get(6),
         installed_by: row.get(7),
         confirmed: row.get(8),
-        copied_at: row.get(9),
+        copies: row.get(9),
     }))
 }
 
@@ -143,19 +142,28 @@ pub fn set_phase(session: &mut Session, phase: Phase) -> Result<()> {
     session.execute("note the phase", &sql)
 }
 
-/// Notes that every table is on the destination, and since when by its own notes, in µs since 1970: whatever takes its
-/// place without knowing of that copy is found out by it.
+/// Notes that every table is on the destination, which has counted so many `copies`.
 ///
 /// # Errors
 /// As the server says.
-pub fn set_copied(session: &mut Session, at: i64) -> Result<()> {
+pub fn set_copied(session: &mut Session, copies: i64) -> Result<()> {
     let sql = format!(
         "UPDATE switchover.state
-            SET phase = {}, copied_at = pg_catalog.clock_timestamp(), verified_at = NULL;
-         SELECT pg_catalog.setval('switchover.copied', {at});",
+            SET phase = {}, copied_at = pg_catalog.clock_timestamp(), verified_at = NULL;",
         literal(Phase::Copied.as_str())
     );
-    session.execute("note that the copy is complete", &sql)
+    session.execute("note that the copy is complete", &sql)?;
+    note_copies(session, copies)
+}
+
+/// Notes how many copies the destination has counted: whatever takes its place and knows of fewer is found out.
+/// Only called once that count is durable there.
+///
+/// # Errors
+/// As the server says.
+pub fn note_copies(session: &mut Session, copies: i64) -> Result<()> {
+    let sql = format!("SELECT pg_catalog.setval('switchover.copies', {copies})");
+    session.execute("note what has been copied", &sql)
 }
 
 /// Notes whether the last verify has passed.

@@ -148,12 +148,12 @@ fn copy_all(
         log::info!("creating indexes and constraints");
         schema.finish(destination, relations, parameters.jobs)?;
     }
-    if report.tables > 0 || parameters.claim.copied_at.is_none() {
+    if report.tables > 0 || !parameters.claim.copied {
         log::info!("collecting the planner's statistics");
         let relations = &parameters.catalog.relations;
         analyze::analyze(destination, relations, parameters.jobs, stop)?;
         let sql = format!(
-            "BEGIN; UPDATE switchover.state SET copied_at = pg_catalog.clock_timestamp(); {} COMMIT;",
+            "BEGIN; UPDATE switchover.state SET copied_at = pg_catalog.clock_timestamp(), copies = copies + 1; {} COMMIT;",
             destination::hold(&parameters.claim.run)
         );
         destination.execute("note that the copy is complete", &sql)?;

@@ -23,18 +23,6 @@ pub struct CopiedTable {
     pub columns: BTreeMap<String, i64>,
 }
 
-/// Returns when the last `copy` had brought every table, in µs since 1970; `None` where tables are missing.
-///
-/// # Errors
-/// As the server says.
-pub fn copied_at(session: &mut Session) -> Result<Option<i64>> {
-    let sql =
-        "SELECT (pg_catalog.date_part('epoch', copied_at) * 1000000)::int8 FROM switchover.state";
-    Ok(session
-        .query_one("see whether the copy is complete", sql, &[])?
-        .get(0))
-}
-
 /// Lists the tables that copy has begun, by name.
 ///
 /// # Errors
@@ -154,23 +142,34 @@ pub fn finish_table(
     )
 }
 
-/// Forgets that tables were copied, so that `copy` takes them again.
+/// Forgets that tables were copied, so that `copy` takes them again. Returns what [`copies`] does then.
 ///
 /// # Errors
 /// As the server says.
 pub fn forget_tables<'a>(
     session: &mut Session,
     names: impl Iterator<Item = &'a QualifiedName>,
-) -> Result<()> {
+) -> Result<i64> {
     let sql: String = names.map(forgetting).collect();
-    session.execute("note that tables have to be copied", &sql)
+    session.execute("note that tables have to be copied", &sql)?;
+    copies(session)
+}
+
+/// Returns how many copies have ended here, or have been found to be due. What takes this server's place and knows
+/// of fewer may hold rows for copied that are to be copied anew, or lack them.
+///
+/// # Errors
+/// As the server says.
+pub fn copies(session: &mut Session) -> Result<i64> {
+    let sql = "SELECT copies FROM switchover.state";
+    Ok(session.query_one("count the copies", sql, &[])?.get(0))
 }
 
 pub(super) fn forgetting(name: &QualifiedName) -> String {
     format!(
         "UPDATE switchover.copied SET finished_at = NULL
           WHERE schema_name = {} AND table_name = {};
-         UPDATE switchover.state SET copied_at = NULL;\n",
+         UPDATE switchover.state SET copied_at = NULL, copies = copies + 1;\n",
         literal(&name.schema),
         literal(&name.name)
     )

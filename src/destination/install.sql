@@ -10,8 +10,19 @@ CREATE TABLE IF NOT EXISTS switchover.state (
     schema_finished_at timestamptz,         -- and this is when keys, indexes and the rest followed
     schema_options    text[],               -- --no-owner, --no-privileges, --pg-bindir then, for what follows
     copied_at         timestamptz,          -- every table is here
+    copies            bigint NOT NULL DEFAULT 0,    -- counts copies that have ended, and when others are due
     switched_at       timestamptz           -- a run has seen the flip committed: this side is in charge
 );
+
+-- An older version may have made it. No lock is asked for where there is nothing to do.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a
+                    WHERE a.attrelid = 'switchover.state'::pg_catalog.regclass AND a.attname = 'copies') THEN
+        ALTER TABLE switchover.state ADD COLUMN copies bigint NOT NULL DEFAULT 0;
+    END IF;
+END
+$$;
 
 -- One row per table that copy has begun; finished_at says that it is all here.
 CREATE TABLE IF NOT EXISTS switchover.copied (

@@ -7,7 +7,7 @@ mod guarded;
 mod role;
 
 pub use copied::{
-    CopiedTable, begin_table, columns, copied_at, copied_tables, drop_table_note, finish_table,
+    CopiedTable, begin_table, columns, copied_tables, copies, drop_table_note, finish_table,
     forget_tables, rename_table, rename_tables,
 };
 pub use entrance::{OPEN, before_open, close, note_flip, refuse_written, takes_writes};
@@ -30,8 +30,10 @@ pub struct Claim {
     pub run: String,
     /// The number of the last confirmed cycle; 0 before the first.
     pub cycle: i64,
-    /// When the last `copy` had brought every table, in µs since 1970; `None` where tables are missing.
-    pub copied_at: Option<i64>,
+    /// Copies that have ended here, or have been found to be due.
+    pub copies: i64,
+    /// Every table has been copied.
+    pub copied: bool,
     /// `copy --create-schema` created the tables.
     pub schema_created: bool,
     /// And has added keys, indexes and constraints since.
@@ -58,18 +60,16 @@ impl Claim {
     }
 
     /// Refuses a destination that lacks what it had committed: it has been failed over to a replica that lagged
-    /// behind, or restored from a backup. The source has forgotten which rows those were; what it knows is when the
-    /// last copy had ended, unless another one is due, and the last cycle that was `confirmed`.
+    /// behind, or restored from a backup. The source has forgotten which rows those were; what it knows is how many
+    /// `copies` and which cycle it has seen `confirmed`.
     ///
     /// # Errors
     /// That is so.
-    pub fn refuse_set_back(&self, copied_at: Option<i64>, confirmed: i64) -> Result<()> {
-        let lost = if copied_at.is_some() && self.copied_at != copied_at {
-            "of the last copy".to_string()
-        } else if self.cycle < confirmed {
-            format!("of cycle {} and later", self.cycle + 1)
-        } else {
-            return Ok(());
+    pub fn refuse_set_back(&self, copies: i64, confirmed: i64) -> Result<()> {
+        let lost = match () {
+            () if self.copies < copies => "about the last copy".to_string(),
+            () if self.cycle < confirmed => format!("from cycle {} on", self.cycle + 1),
+            () => return Ok(()),
         };
         Err(Error::failed(format!(
             "the destination has lost what it had committed {lost}: a replica that lagged behind has taken its place, or a backup"
@@ -142,10 +142,11 @@ pub fn claim(session: &mut Session, source_identity: &str) -> Result<Claim> {
     }
     refuse_foreign(session, source_identity)?;
     end_predecessor(session, source_identity)?;
-    // An older build may have made it.
-    let guarded = "SELECT pg_catalog.to_regprocedure('switchover.refuse_early()') IS NOT NULL";
+    // An older version may have made it.
+    let complete = "SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute
+                       WHERE attrelid = 'switchover.state'::pg_catalog.regclass AND attname = 'copies')";
     if !session
-        .query_one("look for the guard", guarded, &[])?
+        .query_one("look at the bookkeeping", complete, &[])?
         .get::<_, bool>(0)
     {
         install(session, "complete the bookkeeping")?;
@@ -159,10 +160,11 @@ pub fn claim(session: &mut Session, source_identity: &str) -> Result<Claim> {
     Ok(Claim {
         run,
         cycle: row.get(0),
-        copied_at: copied_at(session)?,
-        schema_created: row.get(1),
-        schema_finished: row.get(2),
-        switched_at: row.get(3),
+        copies: row.get(1),
+        copied: row.get(2),
+        schema_created: row.get(3),
+        schema_finished: row.get(4),
+        switched_at: row.get(5),
     })
 }
 

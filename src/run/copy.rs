@@ -78,10 +78,8 @@ pub fn copy(
     let report = copy::copy(&mut both.source, &mut both.destination, &parameters, stop)?;
     tell(&report);
     if state.phase == Phase::Capturing {
-        let Some(at) = destination::copied_at(&mut both.destination)? else {
-            return Err(Error::failed("not every table has been copied").mend("run copy again"));
-        };
-        capture::set_copied(&mut both.source, at)?;
+        let copies = destination::copies(&mut both.destination)?;
+        capture::set_copied(&mut both.source, copies)?;
         return both.state();
     }
     Ok(state)

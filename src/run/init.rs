@@ -209,7 +209,8 @@ fn capture_tables(
         capture::set_phase(&mut both.source, Phase::Idle)?;
         // Changes may have been missed until now, so the tables are to be copied, whatever was there.
         let names = missing.iter().map(|relation| &relation.name);
-        destination::forget_tables(&mut both.destination, names)?;
+        let copies = destination::forget_tables(&mut both.destination, names)?;
+        capture::note_copies(&mut both.source, copies)?;
     }
     let work = capture::Work {
         patience,
