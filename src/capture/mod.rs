@@ -13,7 +13,8 @@ pub use drift::{Capture, Captured, Member};
 pub use install::{Parties, forget_changes, install, set_captured, settle, wanting};
 pub use remove::remove;
 pub use state::{
-    FLUSH, Phase, State, note_copies, read as read_state, set_copied, set_phase, set_verified,
+    FLUSH, Phase, State, note_confirmed, note_copies, read as read_state, set_copied, set_phase,
+    set_verified,
 };
 pub use table::{changed_keys, functions_hash, is_ours as is_our_trigger, key_matches};
 pub use tables::{Work, capture_tables};

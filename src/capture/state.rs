@@ -152,8 +152,9 @@ pub fn set_copied(session: &mut Session, copies: i64) -> Result<()> {
             SET phase = {}, copied_at = pg_catalog.clock_timestamp(), verified_at = NULL;",
         literal(Phase::Copied.as_str())
     );
-    session.execute("note that the copy is complete", &sql)?;
-    note_copies(session, copies)
+    // In this order: a copy that nobody has counted could be lost unseen.
+    note_copies(session, copies)?;
+    session.execute("note that the copy is complete", &sql)
 }
 
 /// Notes how many copies the destination has counted: whatever takes its place and knows of fewer is found out.
@@ -162,8 +163,20 @@ pub fn set_copied(session: &mut Session, copies: i64) -> Result<()> {
 /// # Errors
 /// As the server says.
 pub fn note_copies(session: &mut Session, copies: i64) -> Result<()> {
-    let sql = format!("SELECT pg_catalog.setval('switchover.copies', {copies})");
-    session.execute("note what has been copied", &sql)
+    session.execute("note what has been copied", &note("copies", copies))
+}
+
+/// Returns the statement that notes the last `confirmed` cycle. Only called once it is durable on the destination.
+pub fn note_confirmed(cycle: i64) -> String {
+    note("confirmed", cycle)
+}
+
+/// A value only rises, and what is known already writes nothing.
+fn note(sequence: &str, value: i64) -> String {
+    format!(
+        "SELECT pg_catalog.setval('switchover.{sequence}', {value}) WHERE {value} OPERATOR(pg_catalog.>)
+            COALESCE(pg_catalog.pg_sequence_last_value('switchover.{sequence}'::pg_catalog.regclass), 0);"
+    )
 }
 
 /// Notes whether the last verify has passed.

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::changes::is_true;
 use super::{Changes, Reader};
+use crate::capture::note_confirmed;
 use crate::error::Result;
 use crate::session::text;
 
@@ -55,14 +56,11 @@ impl Reader {
     /// which changes nothing.
     pub fn forget(&mut self, confirmed: i64) -> Result<()> {
         let delete = if self.deleted { "" } else { DELETE };
-        let sql = format!(
-            "{delete}
-             SELECT pg_catalog.setval('switchover.confirmed', {confirmed})
-              WHERE {confirmed} OPERATOR(pg_catalog.>)
-                    COALESCE(pg_catalog.pg_sequence_last_value('switchover.confirmed'::pg_catalog.regclass), 0);
-             COMMIT;"
-        );
-        self.finish("delete the log entries", &sql)
+        let note = note_confirmed(confirmed);
+        self.finish(
+            "delete the log entries",
+            &format!("{delete} {note} COMMIT;"),
+        )
     }
 
     /// Empties the change logs after the flip: nothing in them is needed any more. Best effort, so that no
