@@ -57,10 +57,9 @@ $$;
 -- setval cannot be rolled back, and a crash between it and the commit must leave the source in charge.
 CREATE SEQUENCE IF NOT EXISTS switchover.turn;
 CREATE SEQUENCE IF NOT EXISTS switchover.fence;
--- The last cycle that the destination had committed when its entries were forgotten: if the destination knows of
--- fewer, it has lost them. Where a crash takes a value back, it is one that says less.
+-- The last cycle that the destination had confirmed when its entries were forgotten here, and the copies that it had
+-- counted when we went on from there: if it knows of fewer, it has lost them (counts.rs).
 CREATE SEQUENCE IF NOT EXISTS switchover.confirmed;
--- The same for what it has counted in its state.copies.
 CREATE SEQUENCE IF NOT EXISTS switchover.copies;
 
 -- A row that is updated to have something in the write-ahead log whose commit flushes all before it.

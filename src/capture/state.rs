@@ -1,6 +1,7 @@
 //! The one row that says how far a switchover is and which database is in charge; and the one that is there to be
 //! written.
 
+use super::counts::{Counts, note_copies};
 use crate::catalog::{self, Selection};
 use crate::error::{Error, Result};
 use crate::ident::literal;
@@ -51,10 +52,8 @@ pub struct State {
     pub selection: Selection,
     /// What has installed it, as [`crate::VERSION`] has it; `None` if that said nothing.
     pub installed_by: Option<String>,
-    /// The last cycle whose changes have been forgotten here, because the destination had them; 0 before the first.
-    pub confirmed: i64,
-    /// How many copies the destination had counted when we last went on from there.
-    pub copies: i64,
+    /// What the destination had counted when the source last went on from there.
+    pub counts: Counts,
     /// When the last `verify` passed since the copy, as text.
     pub verified_at: Option<String>,
     /// When the pointer was flipped, as text.
@@ -97,8 +96,10 @@ pub fn read(session: &mut Session) -> Result<Option<State>> {
         verified_at: row.get(5),
         switched_at: row.get(6),
         installed_by: row.get(7),
-        confirmed: row.get(8),
-        copies: row.get(9),
+        counts: Counts {
+            cycle: row.get(8),
+            copies: row.get(9),
+        },
     }))
 }
 
@@ -155,28 +156,6 @@ pub fn set_copied(session: &mut Session, copies: i64) -> Result<()> {
     // In this order: a copy that nobody has counted could be lost unseen.
     note_copies(session, copies)?;
     session.execute("note that the copy is complete", &sql)
-}
-
-/// Notes how many copies the destination has counted: whatever takes its place and knows of fewer is found out.
-/// Only called once that count is durable there.
-///
-/// # Errors
-/// As the server says.
-pub fn note_copies(session: &mut Session, copies: i64) -> Result<()> {
-    session.execute("note what has been copied", &note("copies", copies))
-}
-
-/// Returns the statement that notes the last `confirmed` cycle. Only called once it is durable on the destination.
-pub fn note_confirmed(cycle: i64) -> String {
-    note("confirmed", cycle)
-}
-
-/// A value only rises, and what is known already writes nothing.
-fn note(sequence: &str, value: i64) -> String {
-    format!(
-        "SELECT pg_catalog.setval('switchover.{sequence}', {value}) WHERE {value} OPERATOR(pg_catalog.>)
-            COALESCE(pg_catalog.pg_sequence_last_value('switchover.{sequence}'::pg_catalog.regclass), 0);"
-    )
 }
 
 /// Notes whether the last verify has passed.

@@ -176,7 +176,7 @@ impl Applier {
 
     /// Returns the number of the last confirmed cycle.
     pub fn last_cycle(&self) -> i64 {
-        self.claim.cycle
+        self.claim.counts.cycle
     }
 
     /// Returns the sequences as the last cycle has set them.
@@ -250,7 +250,7 @@ impl Applier {
     fn settle(&mut self, result: Result<()>, changes: &Changes, cycle: i64) -> Result<()> {
         match result {
             Ok(()) => {
-                self.claim.cycle = cycle;
+                self.claim.counts.cycle = cycle;
                 // Those that this cycle has not read are as they were.
                 self.known_sequences.extend(changes.sequences.clone());
                 Ok(())

@@ -16,6 +16,7 @@ pub use role::{
     LOCK_TIMEOUT, Way, grant, restore, silence, silenced, way, way_in_transaction, writer,
 };
 
+use crate::capture::Counts;
 use crate::catalog;
 use crate::error::{Error, Result};
 use crate::ident::literal;
@@ -28,10 +29,8 @@ use crate::stop::Stop;
 pub struct Claim {
     /// A token that only this process has; what `switchover.hold()` asks for.
     pub run: String,
-    /// The number of the last confirmed cycle; 0 before the first.
-    pub cycle: i64,
-    /// Copies that have ended here, or have been found to be due.
-    pub copies: i64,
+    /// What has been committed here.
+    pub counts: Counts,
     /// Every table has been copied.
     pub copied: bool,
     /// `copy --create-schema` created the tables.
@@ -59,17 +58,13 @@ impl Claim {
         }
     }
 
-    /// Refuses a destination that lacks what it had committed: it has been failed over to a replica that lagged
-    /// behind, or restored from a backup. The source has forgotten which rows those were; what it knows is how many
-    /// `copies` and which cycle it has seen `confirmed`.
+    /// Refuses a destination that has lost some of what the source has `noted`.
     ///
     /// # Errors
     /// That is so.
-    pub fn refuse_set_back(&self, copies: i64, confirmed: i64) -> Result<()> {
-        let lost = match () {
-            () if self.copies < copies => "about the last copy".to_string(),
-            () if self.cycle < confirmed => format!("from cycle {} on", self.cycle + 1),
-            () => return Ok(()),
+    pub fn refuse_set_back(&self, noted: Counts) -> Result<()> {
+        let Some(lost) = self.counts.lost(noted) else {
+            return Ok(());
         };
         Err(Error::failed(format!(
             "the destination has lost what it had committed {lost}: a replica that lagged behind has taken its place, or a backup"
@@ -159,8 +154,10 @@ pub fn claim(session: &mut Session, source_identity: &str) -> Result<Claim> {
     )?;
     Ok(Claim {
         run,
-        cycle: row.get(0),
-        copies: row.get(1),
+        counts: Counts {
+            cycle: row.get(0),
+            copies: row.get(1),
+        },
         copied: row.get(2),
         schema_created: row.get(3),
         schema_finished: row.get(4),

@@ -91,7 +91,7 @@ pub fn prepare(options: &Options, mut both: Both, state: State, stop: &Stop) -> 
 /// It is.
 pub fn refuse_unfit(state: &State, claim: &Claim) -> Result<()> {
     claim.refuse_in_charge()?;
-    claim.refuse_set_back(state.copies, state.confirmed)
+    claim.refuse_set_back(state.counts)
 }
 
 /// As [`prepare`], with the destination claimed already, and [`refuse_unfit`] asked.

@@ -27,6 +27,10 @@ pub fn command(options: &Options, mut both: Both, stop: &Stop) -> Result<()> {
         if destination::installed(&mut both.destination)? {
             let identity = &both.source_database.identity;
             let claim = destination::claim(&mut both.destination, identity)?;
+            // Nobody is to be let in there: what it lacks is on the source alone.
+            claim.refuse_set_back(state.counts).map_err(|error| {
+                error.mend("bring over by hand what applications have written there since; drop --force lets the source take writes again, which has all until then")
+            })?;
             note_flip(&mut both.destination, &claim.run);
             copy::check_foreign_keys(options, &mut both.destination, &claim.run, stop);
         }
@@ -99,7 +103,13 @@ fn close_and_switch(
         ..
     } = prepared;
     let known = (&state.selection, source_catalog.types.clone());
-    let window = switch::switch(cycles, observer, setup, known, stop)?;
+    let switched = switch::switch(cycles, observer, setup, known, stop);
+    if let Err(error) = &switched
+        && error.connection_lost
+    {
+        switch::wait_for_the_source(observer, setup.patience, stop);
+    }
+    let window = switched?;
     match window {
         Some(window) => tell(&window),
         None => log::info!("the flip has committed, though its answer was lost"),
@@ -114,7 +124,8 @@ fn close_and_switch(
     note_flip(applier.session(), &run);
     after::act(observer, options.after_switch, stop);
     if window.is_some() {
-        prepared.cycles.reader.clear_log();
+        let last = prepared.cycles.applier.last_cycle();
+        prepared.cycles.reader.clear_log(last);
     }
     let applier = &mut prepared.cycles.applier;
     copy::check_foreign_keys(options, applier.session(), &run, stop);

@@ -3,6 +3,7 @@
 
 mod show;
 
+use crate::capture::{self, Counts};
 use crate::destination;
 use crate::error::Result;
 use crate::guard;
@@ -45,6 +46,8 @@ pub struct Source {
     pub at_work: Option<String>,
     /// Open transactions that a switch would have to wait for.
     pub writers: Vec<Writer>,
+    /// What the destination had counted when the source last went on from there.
+    pub noted: Counts,
 }
 
 /// A captured table.
@@ -86,6 +89,8 @@ pub struct Destination {
     pub foreign_keys: i64,
     /// When the flip was seen committed, ISO 8601, UTC.
     pub switched_at: Option<String>,
+    /// What has been committed there.
+    pub counts: Counts,
 }
 
 /// A table on the destination.
@@ -126,16 +131,36 @@ pub struct Cycle {
 pub fn read(source: Result<Session>, destination: Result<Session>) -> Status {
     // In this order: what the destination remembers of a flip, the source has committed before. The other way round
     // a flip between the two looks like one that the source has lost.
-    let destination = destination.and_then(|mut session| read_destination(&mut session));
+    let mut destination = destination;
+    let mut there = match &mut destination {
+        Ok(session) => read_destination(session),
+        Err(error) => Err(error.clone()),
+    };
     let source = source.and_then(|mut session| read_source(&mut session));
+    // What the source has noted, the destination has committed before, but perhaps after it was asked.
+    if let (Ok(here), Ok(known), Ok(session)) = (&source, &mut there, &mut destination)
+        && known.prepared
+        && known.counts.lost(here.noted).is_some()
+        && let Ok(now) = read_counts(session)
+    {
+        known.counts = now;
+    }
     Status {
         source: Some(source.map_err(|error| error.to_string())),
-        destination: Some(destination.map_err(|error| error.to_string())),
+        destination: Some(there.map_err(|error| error.to_string())),
     }
 }
 
+fn read_counts(session: &mut Session) -> Result<Counts> {
+    let row = session.query_one("read what is counted", include_str!("counts.sql"), &[])?;
+    Ok(Counts {
+        copies: row.get(0),
+        cycle: row.get(1),
+    })
+}
+
 fn read_source(session: &mut Session) -> Result<Source> {
-    if crate::capture::read_state(session)?.is_none() {
+    if capture::read_state(session)?.is_none() {
         return Ok(Source {
             phase: "none".to_string(),
             ..Source::default()
@@ -153,6 +178,10 @@ fn read_source(session: &mut Session) -> Result<Source> {
         captured: Some(row.get(5)),
         pending: Some(row.get(6)),
         oldest_pending: row.get(7),
+        noted: Counts {
+            copies: row.get(8),
+            cycle: row.get(9),
+        },
         tables: pending
             .iter()
             .map(|row| PendingTable {
@@ -186,6 +215,7 @@ fn read_destination(session: &mut Session) -> Result<Destination> {
         takes_writes: destination::takes_writes(session)?,
         foreign_keys: row.get(0),
         switched_at: row.get(1),
+        counts: read_counts(session)?,
         copied: copied
             .iter()
             .map(|row| CopiedTable {
@@ -218,6 +248,12 @@ impl Status {
 
     fn destination(&self) -> Option<&Destination> {
         self.destination.as_ref()?.as_ref().ok()
+    }
+
+    /// Says what the destination has lost of what it had committed, if anything.
+    pub fn lost(&self) -> Option<String> {
+        let there = self.destination().filter(|there| there.prepared)?;
+        there.counts.lost(self.source()?.noted)
     }
 
     /// Returns which database is in charge; only the source's pointer can say. `both` where it has lost the

@@ -27,6 +27,7 @@ pub fn json(status: &Status) -> String {
         "last_cycles": destination.map(|there| there.cycles.iter().map(cycle).collect::<Vec<_>>()),
         "destination_takes_writes": destination.and_then(|there| there.takes_writes),
         "foreign_keys_left": destination.map(|there| there.foreign_keys),
+        "destination_has_lost": status.lost(),
         "source": reachable(&status.source),
         "destination": reachable(&status.destination),
     });
@@ -111,6 +112,14 @@ pub fn text(status: &Status) -> String {
         Some(Ok(there)) => destination_lines(there, status.source(), &mut line),
         Some(Err(error)) => line("destination", error.clone()),
         None => {}
+    }
+    if let Some(lost) = status.lost() {
+        line(
+            "lost there",
+            format!(
+                "what was committed {lost}: a replica that lagged behind, or a backup, has taken its place"
+            ),
+        );
     }
     out
 }

@@ -9,8 +9,7 @@ mod window;
 use std::time::Duration;
 
 use decide::{Decision, decide};
-use settle::wait_for_the_source;
-pub use settle::{Outcome, flipped, mend_fence, settle};
+pub use settle::{Outcome, flipped, mend_fence, settle, wait_for_the_source};
 use window::Attempt;
 pub use window::Window;
 
@@ -107,9 +106,6 @@ pub fn switch(
                 // Else the next command does.
                 if let Err(error) = cycles.shut(stop) {
                     log::debug!("{error}");
-                }
-                if error.connection_lost {
-                    wait_for_the_source(observer, setup.patience, stop);
                 }
                 return Err(error);
             }

@@ -61,14 +61,18 @@ pub fn settle(
     .mend("run pg_switchover status as soon as the source can be reached"))
 }
 
-/// Gives a source that was lost before the flip was sent time to come back: it is in charge, and can say so itself
-/// then. One that answers is not waited for, whatever it says.
+/// Gives the source time to come back, where a connection was lost before the flip was sent, so that it can say itself
+/// that it is in charge. One that answers is not waited for, whatever it says.
 pub fn wait_for_the_source(observer: &Session, patience: Patience, stop: &Stop) {
     let started = Instant::now();
+    let mut told = false;
     while let Err(error) = observer.another("settle") {
         let over = started.elapsed() >= reach(patience) || stop.check().is_err();
         if over || !out_of_reach(&error) {
             return;
+        }
+        if !std::mem::replace(&mut told, true) {
+            log::warn!("{error}; waiting for it to say who is in charge");
         }
         stop.sleep(PAUSE);
     }

@@ -61,7 +61,7 @@ impl Applier {
             self.session.execute("commit the changes", &sql)?;
             Ok(applied)
         });
-        let cycle = self.claim.cycle + 1;
+        let cycle = self.claim.counts.cycle + 1;
         let applied = *result.as_ref().unwrap_or(&Applied::default());
         self.settle(result.map(|_| ()), changes, cycle)?;
         Ok(applied)

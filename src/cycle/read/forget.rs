@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::changes::is_true;
 use super::{Changes, Reader};
-use crate::capture::note_confirmed;
+use crate::capture::note_cycle;
 use crate::error::Result;
 use crate::session::text;
 
@@ -56,18 +56,19 @@ impl Reader {
     /// which changes nothing.
     pub fn forget(&mut self, confirmed: i64) -> Result<()> {
         let delete = if self.deleted { "" } else { DELETE };
-        let note = note_confirmed(confirmed);
+        let note = note_cycle(confirmed);
         self.finish(
             "delete the log entries",
             &format!("{delete} {note} COMMIT;"),
         )
     }
 
-    /// Empties the change logs after the flip: nothing in them is needed any more. Best effort, so that no
-    /// synchronous standby is waited for: entries that come back with a failover say nothing.
-    pub fn clear_log(&mut self) {
+    /// Notes the final cycle, and empties the change logs after the flip: nothing in them is needed any more. Best
+    /// effort, so that no synchronous standby is waited for: entries that come back with a failover say nothing.
+    pub fn clear_log(&mut self, cycle: i64) {
+        let note = note_cycle(cycle);
         let sql = format!(
-            "SET lock_timeout = {}; SET synchronous_commit = local;
+            "SET lock_timeout = {}; SET synchronous_commit = local; {note}
              TRUNCATE switchover.change_log_1, switchover.change_log_2",
             (self.lock_timeout.as_millis() / 3).clamp(1, 100)
         );

@@ -71,7 +71,9 @@ fn row_03_the_source_dies_before_it_has_been_looked_at_once_more() {
     // It can tell nobody who is in charge, and comes back while it is being asked.
     sleep(Duration::from_secs(1));
     crash.stage.pair.source.start_again();
-    expect_source_in_charge(running.wait(LIMIT), 1).expect_stderr("look at the schema once more");
+    expect_source_in_charge(running.wait(LIMIT), 1)
+        .expect_stderr("look at the schema once more")
+        .expect_stderr("waiting for it to say who is in charge");
     crash.assert_source_goes_on(Fence::Open, true);
 }
 

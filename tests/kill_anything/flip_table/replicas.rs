@@ -121,6 +121,8 @@ const ALL: &[&str] = &["sync", "verify", "switch", "copy", "init", "run"];
 /// Demands that commands refuse a destination that has lost something, until it is copied anew.
 fn set_back(mut pair: Pair, replica: Cluster, commands: &[&str], lost: &str) {
     pair.destination_uri = replica.uri(DATABASE);
+    let status = pair.run(&["status"]).expect(0);
+    status.expect_stdout(&format!("what was committed {lost}: "));
     for command in commands {
         let said = format!("the destination has lost what it had committed {lost}: ");
         let unverified = (*command == "switch").then_some("--unverified");
@@ -196,4 +198,30 @@ fn row_17_the_destination_is_failed_over_to_a_replica_where_a_table_was_not_yet_
         &["copy", "init", "run"],
         "about the last copy",
     );
+}
+
+#[test]
+fn row_18_the_destination_is_failed_over_to_a_replica_without_the_final_state() {
+    let mut crash = Crash::new();
+    crash.write();
+    crash.stage.pair.run(&["sync", "-q"]).expect(0);
+    let replica = replica(&crash.stage.pair.destination, false);
+    crash.write();
+    let switch = ["switch", "--unverified", "-q"];
+    crash.stage.pair.run(&switch).expect(0);
+    let status = crash.stage.pair.run(&["status", "--json"]).expect(0);
+    status.expect_stdout("\"destination_has_lost\": null");
+    let pair = &mut crash.stage.pair;
+    pair.destination_uri = replica.uri(DATABASE);
+    for _ in 0..2 {
+        pair.run(&["switch"])
+            .expect(1)
+            .expect_stderr("the destination has lost what it had committed from cycle 2 on: ");
+    }
+    let takes_writes = replica.psql(DATABASE, "SELECT switchover.takes_writes()");
+    assert_eq!(takes_writes.trim(), "f");
+    let status = pair.run(&["status", "--json"]).expect(0);
+    status.expect_stdout("\"destination_has_lost\": \"from cycle 2 on\"");
+    pair.run(&["drop", "--force", "-q"]).expect(0);
+    pair.on_source("INSERT INTO t VALUES (-1, 'goes on')");
 }
