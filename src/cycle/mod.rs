@@ -290,7 +290,7 @@ impl Cycles {
                 let (message, applied) =
                     self.applier
                         .message(&self.plans, changes, confirmation, "")?;
-                self.reader.make_durable(changes)?;
+                self.reader.make_durable(changes, None)?;
                 self.applier.send(&message, changes, confirmation)?;
                 Ok(applied)
             }
@@ -327,7 +327,7 @@ impl Cycles {
             let over = &over;
             let applying = scope.spawn(move || {
                 let durable = || match deleting.join() {
-                    Ok(reader) => reader?.make_durable(changes),
+                    Ok(reader) => reader?.make_durable(changes, None),
                     Err(_) => Err(Error::failed("the reader has failed")),
                 };
                 let result =

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::hold;
 use crate::catalog::Oid;
 use crate::error::Result;
 use crate::ident::{QualifiedName, literal};
@@ -149,9 +150,11 @@ pub fn finish_table(
 pub fn forget_tables<'a>(
     session: &mut Session,
     names: impl Iterator<Item = &'a QualifiedName>,
+    run: &str,
 ) -> Result<i64> {
-    let sql: String = names.map(forgetting).collect();
-    session.execute("note that tables have to be copied", &sql)?;
+    let forgotten: String = names.map(forgetting).collect();
+    let sql = format!("BEGIN; {} {forgotten} COMMIT;", hold(run));
+    session.transaction("note that tables have to be copied", &sql)?;
     copies(session)
 }
 

@@ -7,7 +7,7 @@ use super::prepare;
 use crate::capture::{self, Capture, Parties, Phase};
 use crate::catalog::{self, Catalog, Relation, Selection};
 use crate::cli::Options;
-use crate::destination;
+use crate::destination::{self, Claim};
 use crate::error::{Error, Result};
 use crate::follow::Followed;
 use crate::ident::ident;
@@ -73,7 +73,8 @@ pub fn init(options: &Options, both: &mut Both, stop: &Stop) -> Result<()> {
         catalog, capture, ..
     } = both.follow(options, &selection, None, stop)?;
     refuse_foreign(&catalog)?;
-    capture_tables(patience, both, &mut observer, (&catalog, &capture), stop)
+    let seen = (&catalog, &capture);
+    capture_tables(patience, (both, &claim), &mut observer, seen, stop)
 }
 
 /// What an earlier `init` selected stands unless this one says otherwise.
@@ -188,7 +189,7 @@ fn refuse_foreign(catalog: &Catalog) -> Result<()> {
 
 fn capture_tables(
     patience: Patience,
-    both: &mut Both,
+    (both, claim): (&mut Both, &Claim),
     observer: &mut Session,
     (catalog, capture): (&Catalog, &Capture),
     stop: &Stop,
@@ -209,7 +210,7 @@ fn capture_tables(
         capture::set_phase(&mut both.source, Phase::Idle)?;
         // Changes may have been missed until now, so the tables are to be copied, whatever was there.
         let names = missing.iter().map(|relation| &relation.name);
-        let copies = destination::forget_tables(&mut both.destination, names)?;
+        let copies = destination::forget_tables(&mut both.destination, names, &claim.run)?;
         capture::note_copies(&mut both.source, copies)?;
     }
     let work = capture::Work {

@@ -267,7 +267,7 @@ fn apply(
         cycles
             .applier
             .message(cycles.plans(), changes, confirmation, &settings)?;
-    cycles.reader.make_durable(changes)?;
+    cycles.reader.make_durable(changes, Some(left))?;
     let tables: Vec<_> = changes.tables.iter().map(|table| table.oid).collect();
     cycles.reader.look_beside(&tables, refuse_newer, left);
     let sent = cycles.applier.send(&message, changes, confirmation);

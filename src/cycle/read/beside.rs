@@ -23,18 +23,20 @@ use crate::session::{Session, text};
 const TURN: i64 = 0x7067_5f66_6c75_7368;
 
 impl Reader {
-    /// Makes sure that a crash of the source can take back nothing of what the snapshot showed.
+    /// Makes sure that a crash of the source can take back nothing of what the snapshot showed. `within` bounds it in
+    /// the window, where nothing waits for a synchronous standby but the flip.
     ///
     /// # Errors
     /// As the server says.
-    pub fn make_durable(&mut self, changes: &Changes) -> Result<()> {
+    pub fn make_durable(&mut self, changes: &Changes, within: Option<Duration>) -> Result<()> {
         if changes.flushed {
             return Ok(());
         }
-        let flushed = self
-            .second
-            .ask("flush the write-ahead log", FLUSH.to_string());
-        flushed.map(drop)
+        let sql = match within {
+            None => FLUSH.to_string(),
+            Some(left) => format!("{} {FLUSH}; COMMIT;", begin_locally(left)),
+        };
+        self.second.ask("flush the write-ahead log", sql).map(drop)
     }
 
     /// Returns the statement, for a message of this session before the window, that holds the flush back.
@@ -66,13 +68,10 @@ impl Reader {
                     pg_catalog.pg_current_wal_insert_lsn() AS second;"
         );
         let sql = message(&go_on, &read_in_window(limits), closing);
-        let timeout = timeout.as_millis().max(1);
-        // Locally: the flip waits for a synchronous standby if there is one, and is bounded in that.
         let beside = format!(
-            "BEGIN; SET LOCAL synchronous_commit = local;
-             SET LOCAL lock_timeout = {timeout}; SET LOCAL statement_timeout = {timeout};
-             SELECT pg_catalog.pg_advisory_xact_lock({TURN}); SELECT {bound_beside}; {FLUSH}; COMMIT;
-             SELECT pg_catalog.pg_current_wal_flush_lsn();"
+            "{} SELECT pg_catalog.pg_advisory_xact_lock({TURN}); SELECT {bound_beside}; {FLUSH}; COMMIT;
+             SELECT pg_catalog.pg_current_wal_flush_lsn();",
+            begin_locally(timeout)
         );
         self.second.say_ahead("flush the write-ahead log", beside);
         let started = Instant::now();
@@ -132,6 +131,16 @@ pub fn read_in_window(limits: Limits) -> String {
     format!(
         "{} UNION ALL SELECT 'sequences', NULL, ({SEQUENCES}), NULL",
         read_changes(limits, true)
+    )
+}
+
+/// Begins a transaction of the second session in the window. Its commit is a local one: the flip waits for a synchronous
+/// standby if there is one, and is bounded in that.
+fn begin_locally(timeout: Duration) -> String {
+    let ms = timeout.as_millis().max(1);
+    format!(
+        "BEGIN; SET LOCAL synchronous_commit = local;
+         SET LOCAL lock_timeout = {ms}; SET LOCAL statement_timeout = {ms};"
     )
 }
 
