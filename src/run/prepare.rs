@@ -68,8 +68,7 @@ pub fn refuse_other_version(state: &State) -> Result<()> {
         None => "another version of pg_switchover",
     };
     Err(Error::failed(format!(
-        "init was run by {installed_by}, and this is {}",
-        VERSION
+        "init was run by {installed_by}, and this is {VERSION}"
     ))
     .mend("run init again with this one: it replaces what that one has installed"))
 }
