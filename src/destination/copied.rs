@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::hold;
+use super::{counts, hold};
 use crate::catalog::Oid;
 use crate::error::Result;
 use crate::ident::{QualifiedName, literal};
@@ -143,7 +143,8 @@ pub fn finish_table(
     )
 }
 
-/// Forgets that tables were copied, so that `copy` takes them again. Returns what [`copies`] does then.
+/// Forgets that tables were copied, so that `copy` takes them again. Returns how many copies are
+/// counted then, see [`crate::capture::Counts`].
 ///
 /// # Errors
 /// As the server says.
@@ -155,17 +156,7 @@ pub fn forget_tables<'a>(
     let forgotten: String = names.map(forgetting).collect();
     let sql = format!("BEGIN; {} {forgotten} COMMIT;", hold(run));
     session.transaction("note that tables have to be copied", &sql)?;
-    copies(session)
-}
-
-/// Returns how many copies have ended here, or have been found to be due. What takes this server's place and knows
-/// of fewer may hold rows for copied that are to be copied anew, or lack them.
-///
-/// # Errors
-/// As the server says.
-pub fn copies(session: &mut Session) -> Result<i64> {
-    let sql = "SELECT copies FROM switchover.state";
-    Ok(session.query_one("count the copies", sql, &[])?.get(0))
+    Ok(counts(session)?.copies)
 }
 
 pub(super) fn forgetting(name: &QualifiedName) -> String {

@@ -7,8 +7,8 @@ mod guarded;
 mod role;
 
 pub use copied::{
-    CopiedTable, begin_table, columns, copied_tables, copies, drop_table_note, finish_table,
-    forget_tables, rename_table, rename_tables,
+    CopiedTable, begin_table, columns, copied_tables, drop_table_note, finish_table, forget_tables,
+    rename_table, rename_tables,
 };
 pub use entrance::{OPEN, before_open, close, note_flip, refuse_written, takes_writes};
 pub use guarded::{Unguarded, guard_tables};
@@ -162,6 +162,18 @@ pub fn claim(session: &mut Session, source_identity: &str) -> Result<Claim> {
         schema_created: row.get(3),
         schema_finished: row.get(4),
         switched_at: row.get(5),
+    })
+}
+
+/// Reads what has been committed here.
+///
+/// # Errors
+/// As the server says.
+pub fn counts(session: &mut Session) -> Result<Counts> {
+    let row = session.query_one("read what is counted", include_str!("counts.sql"), &[])?;
+    Ok(Counts {
+        copies: row.get(0),
+        cycle: row.get(1),
     })
 }
 

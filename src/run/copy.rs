@@ -78,8 +78,8 @@ pub fn copy(
     let report = copy::copy(&mut both.source, &mut both.destination, &parameters, stop)?;
     tell(&report);
     if state.phase == Phase::Capturing {
-        let copies = destination::copies(&mut both.destination)?;
-        capture::set_copied(&mut both.source, copies)?;
+        let counts = destination::counts(&mut both.destination)?;
+        capture::set_copied(&mut both.source, counts.copies)?;
         return both.state();
     }
     Ok(state)

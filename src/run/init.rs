@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicUsize;
 
 use super::open::{Both, patience, refuse_large_objects};
 use super::prepare;
-use crate::capture::{self, Capture, Parties, Phase};
+use crate::capture::{self, Capture, Parties, Phase, State};
 use crate::catalog::{self, Catalog, Relation, Selection};
 use crate::cli::Options;
 use crate::destination::{self, Claim};
@@ -22,7 +22,7 @@ use crate::switch::mend_fence;
 /// A table's lock was not obtained in time; an object cannot be created. What was made so far stays,
 /// and the same command completes it.
 pub fn init(options: &Options, both: &mut Both, stop: &Stop) -> Result<()> {
-    let selection = selection(options, both)?;
+    let (selection, former) = selection(options, both)?;
     let catalog = Catalog::read(&mut both.source, &selection)?;
     if catalog.relations.is_empty() {
         return Err(Error::usage("there is no table to move on the source")
@@ -59,7 +59,7 @@ pub fn init(options: &Options, both: &mut Both, stop: &Stop) -> Result<()> {
     // Both sides are looked at before either is changed.
     let identity = &both.source_database.identity;
     let claim = destination::install_and_claim(&mut both.destination, identity)?;
-    match capture::read_state(&mut both.source)? {
+    match former {
         // What it lacks would not be captured again.
         Some(state) => prepare::refuse_unfit(&state, &claim)?,
         None => claim.refuse_in_charge()?,
@@ -77,8 +77,8 @@ pub fn init(options: &Options, both: &mut Both, stop: &Stop) -> Result<()> {
     capture_tables(patience, (both, &claim), &mut observer, seen, stop)
 }
 
-/// What an earlier `init` selected stands unless this one says otherwise.
-fn selection(options: &Options, both: &mut Both) -> Result<Selection> {
+/// What an earlier `init` selected stands unless this one says otherwise. Returns what that one has left as well.
+fn selection(options: &Options, both: &mut Both) -> Result<(Selection, Option<State>)> {
     let patterns = &options.patterns;
     let asked = Selection::parse(
         &patterns.schemas,
@@ -87,7 +87,7 @@ fn selection(options: &Options, both: &mut Both) -> Result<Selection> {
         &patterns.exclude_tables,
     )?;
     let Some(state) = capture::read_state(&mut both.source)? else {
-        return Ok(asked);
+        return Ok((asked, None));
     };
     if state.phase == Phase::Switched {
         return Err(
@@ -96,11 +96,11 @@ fn selection(options: &Options, both: &mut Both) -> Result<Selection> {
         );
     }
     both.state()?;
-    Ok(if asked.takes_all() {
-        state.selection
-    } else {
-        asked
-    })
+    let selection = match asked.takes_all() {
+        true => state.selection.clone(),
+        false => asked,
+    };
+    Ok((selection, Some(state)))
 }
 
 /// Refuses roles that could not do it all, before anything is made.

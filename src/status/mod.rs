@@ -141,7 +141,7 @@ pub fn read(source: Result<Session>, destination: Result<Session>) -> Status {
     if let (Ok(here), Ok(known), Ok(session)) = (&source, &mut there, &mut destination)
         && known.prepared
         && known.counts.lost(here.noted).is_some()
-        && let Ok(now) = read_counts(session)
+        && let Ok(now) = destination::counts(session)
     {
         known.counts = now;
     }
@@ -151,21 +151,13 @@ pub fn read(source: Result<Session>, destination: Result<Session>) -> Status {
     }
 }
 
-fn read_counts(session: &mut Session) -> Result<Counts> {
-    let row = session.query_one("read what is counted", include_str!("counts.sql"), &[])?;
-    Ok(Counts {
-        copies: row.get(0),
-        cycle: row.get(1),
-    })
-}
-
 fn read_source(session: &mut Session) -> Result<Source> {
-    if capture::read_state(session)?.is_none() {
+    let Some(state) = capture::read_state(session)? else {
         return Ok(Source {
             phase: "none".to_string(),
             ..Source::default()
         });
-    }
+    };
     let row = session.query_one("read the state", include_str!("source.sql"), &[])?;
     let pending = session.query("count the changes", include_str!("pending.sql"), &[])?;
     let writers = session.query("look for writers", include_str!("writers.sql"), &[])?;
@@ -178,10 +170,7 @@ fn read_source(session: &mut Session) -> Result<Source> {
         captured: Some(row.get(5)),
         pending: Some(row.get(6)),
         oldest_pending: row.get(7),
-        noted: Counts {
-            copies: row.get(8),
-            cycle: row.get(9),
-        },
+        noted: state.counts,
         tables: pending
             .iter()
             .map(|row| PendingTable {
@@ -215,7 +204,7 @@ fn read_destination(session: &mut Session) -> Result<Destination> {
         takes_writes: destination::takes_writes(session)?,
         foreign_keys: row.get(0),
         switched_at: row.get(1),
-        counts: read_counts(session)?,
+        counts: destination::counts(session)?,
         copied: copied
             .iter()
             .map(|row| CopiedTable {

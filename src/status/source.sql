@@ -7,7 +7,5 @@ SELECT s.phase,
        (SELECT pg_catalog.count(*) FROM switchover.captured),
        (SELECT pg_catalog.count(*) FROM switchover.logged()),
        (SELECT EXTRACT(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.min(l.written_at))::float8
-          FROM switchover.logged() l),
-       COALESCE(pg_catalog.pg_sequence_last_value(pg_catalog.to_regclass('switchover.copies')), 0),
-       COALESCE(pg_catalog.pg_sequence_last_value(pg_catalog.to_regclass('switchover.confirmed')), 0)
+          FROM switchover.logged() l)
   FROM switchover.state s

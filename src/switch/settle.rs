@@ -65,17 +65,12 @@ pub fn settle(
 /// that it is in charge. One that answers is not waited for, whatever it says.
 pub fn wait_for_the_source(observer: &Session, patience: Patience, stop: &Stop) {
     let started = Instant::now();
-    let mut told = false;
-    while let Err(error) = observer.another("settle") {
-        let over = started.elapsed() >= reach(patience) || stop.check().is_err();
-        if over || !out_of_reach(&error) {
-            return;
-        }
-        if !std::mem::replace(&mut told, true) {
-            log::warn!("{error}; waiting for it to say who is in charge");
-        }
-        stop.sleep(PAUSE);
-    }
+    let gone = || observer.another("settle").err().filter(out_of_reach);
+    let Some(error) = gone() else {
+        return;
+    };
+    log::warn!("{error}; waiting for it to say who is in charge");
+    while started.elapsed() < reach(patience) && stop.sleep(PAUSE) && gone().is_some() {}
 }
 
 fn reach(patience: Patience) -> Duration {
